@@ -1,0 +1,127 @@
+"""What is remembered of an exchange: the record a worker writes and the trace a reader gets."""
+
+from enum import IntEnum
+
+import msgspec
+
+
+class RecordKind(IntEnum):
+    """BEGIN: a stream was committed or an exchange passed one second. ATTEMPT: one upstream call failed and another followed.
+    END: the exchange is over; exactly one per exchange, written before the last byte of the answer leaves."""
+
+    begin = 1
+    end = 2
+    attempt = 3
+
+
+class Surface(IntEnum):
+    """The client-facing API an exchange came in by."""
+
+    other = 0
+    openai_chat = 1
+    anthropic_messages = 2
+    openai_embeddings = 3
+
+
+class CacheTier(IntEnum):
+    """Where the answer came from. bypass: not looked up. miss: looked up and not there."""
+
+    bypass = 0
+    miss = 1
+    hit_l1 = 2
+
+
+class Outcome(IntEnum):
+    """How an exchange ended; exactly one."""
+
+    ok = 0
+    fault = 1
+    """Ended in an error answer, or an explicit error event in the stream."""
+    client_gone = 2
+    worker_died = 3
+    """Never written by a worker: ingest makes it for a BEGIN whose writer is dead."""
+
+
+class RecordHead(msgspec.Struct):
+    """The fixed numbers of a record. `wire.spool` packs it into 128 bytes; field order there is documented beside the codec.
+
+    Durations are monotonic nanoseconds, `start_ns` is wall clock. `cost_nanousd` is -1 when the price is unknown. `ttft_ns` is
+    0 when no token came. `upstream_ns` is the time spent waiting for upstreams, so overhead = duration - upstream.
+    """
+
+    kind: int
+    outcome: int
+    surface: int
+    cache: int
+    status: int
+    attempts: int
+    request_id: bytes
+    trace_id: bytes
+    start_ns: int
+    duration_ns: int
+    ttft_ns: int
+    upstream_ns: int
+    cost_nanousd: int
+    input: int
+    cached_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    key_no: int
+    config_version: int
+    fault: int
+    streamed: bool
+
+
+class RecordTail(msgspec.Struct, array_like=True, omit_defaults=False):
+    """The texts of a record, msgpack as an array; append members only, each with a default."""
+
+    route: str = ""
+    upstream: str = ""
+    provider: str = ""
+    model: str = ""
+    model_served: str = ""
+    finish: str = ""
+    fault_message: str = ""
+    client_request_id: str = ""
+    session_id: str = ""
+    tags: str = ""
+    user: str = ""
+    project: str = ""
+    role: str = ""
+    public_id: str = ""
+    parent_span: str = ""
+    prompt_bytes: int = 0
+    """Length of the whole prompt body; the captured text may be shorter."""
+    answer_bytes: int = 0
+    prompt_sha256: bytes = b""
+    """Set only when the captured prompt was cut."""
+    answer_sha256: bytes = b""
+    estimated: bool = False
+    price_source: str = ""
+    audio_input: int = 0
+    audio_output: int = 0
+    image_input: int = 0
+    attempt_no: int = 0
+    """ATTEMPT records: which call this was, from 1."""
+    saved_nanousd: int = 0
+    """Cache hits: what the stored answer had cost."""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One upstream call as a trace shows it."""
+
+    no: int
+    upstream: str
+    provider: str
+    model: str
+    status: int
+    fault: int
+    fault_message: str
+    start_ns: int
+    duration_ns: int
+
+
+def request_id_text(request_id: bytes) -> str:
+    """32 hex digits: 8 bytes of wall-clock nanoseconds, big endian, then 8 random bytes. Sorts by time."""
+    return request_id.hex()
