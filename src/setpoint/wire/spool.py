@@ -161,10 +161,11 @@ def records(block: Block) -> Iterator[Record]:
     heads = [HEAD.unpack_from(raw, BLOCK_HEADER_BYTES + HEAD_BYTES * i) for i in range(block.n)]
     body_at = tail_at + sum(h[-3] for h in heads)
     for i, h in enumerate(heads):
-        *numbers, streamed, _, tail_len, prompt_len, answer_len = h
+        *numbers, _, tail_len, prompt_len, answer_len = h
+        numbers[-1] = bool(numbers[-1])  # streamed
         tail = _unpack_tail(raw[tail_at : tail_at + tail_len])
         prompt = raw[body_at : body_at + prompt_len]
         answer = raw[body_at + prompt_len : body_at + prompt_len + answer_len]
         tail_at += tail_len
         body_at += prompt_len + answer_len
-        yield Record(block.first_seq + i, RecordHead(*numbers, bool(streamed)), tail, prompt, answer)
+        yield Record(block.first_seq + i, RecordHead(*numbers), tail, prompt, answer)
