@@ -33,6 +33,7 @@ fault once, in its own error shape; nothing else in the program turns a fault in
        ├─ overloaded           a bounded queue or budget of this worker is full         503  1702
        ├─ engine_down          the management side is restarting                        503  1703
        ├─ draining             the worker is shutting down                              503  1704
+       ├─ management_timeout   a management answer was not there in time                504  1800
        └─ internal             a bug; the message carries no detail                     500  1900
 """
 
@@ -75,6 +76,7 @@ class FaultKind(IntEnum):
     overloaded = 1702
     engine_down = 1703
     draining = 1704
+    management_timeout = 1800
     internal = 1900
 
 
@@ -113,6 +115,7 @@ FAULT_CLASSES: dict[FaultKind, FaultClass] = {
     FaultKind.overloaded: FaultClass("gateway", 503, "never"),
     FaultKind.engine_down: FaultClass("gateway", 503, "never"),
     FaultKind.draining: FaultClass("gateway", 503, "never"),
+    FaultKind.management_timeout: FaultClass("gateway", 504, "never"),
     FaultKind.internal: FaultClass("gateway", 500, "never"),
 }
 

@@ -1,0 +1,90 @@
+"""`/api/v1/events`: a WebSocket that says hello, then tells every change in the state of the tree, with a heartbeat in between.
+
+Messages are JSON objects with `type` (`hello`, `services`, `heartbeat`, `echo`) and `timestamp`. A text sent by the client comes back as an
+`echo`, so that it can measure the way there and back.
+"""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from setpoint import __version__
+from setpoint.api.errors import ApiFault
+from setpoint.api.identity import require
+from setpoint.api.rest.services import Ask
+from setpoint.runtime.clock import Clock, rfc3339
+
+POLL_S = 1.0
+HEARTBEAT_POLLS = 15
+CONNECTIONS_MAX = 200
+TRY_AGAIN_LATER = 1013
+POLICY_VIOLATION = 1008
+ECHO_CHARS_MAX = 1_024
+
+
+def router(ask: Ask, clock: Clock) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1")
+    check = require("events:read")
+    open_now: set[WebSocket] = set()
+
+    @routes.websocket("/events")
+    async def events(connection: WebSocket) -> None:
+        try:
+            principal = check(connection)
+        except ApiFault as refused:
+            await connection.close(POLICY_VIOLATION, refused.fault.message[:120])
+            return
+        if len(open_now) >= CONNECTIONS_MAX:
+            await connection.close(TRY_AGAIN_LATER, "too many listeners")
+            return
+        open_now.add(connection)
+        try:
+            await connection.accept()
+            await _Listener(connection, ask, clock).serve(principal.role)
+        except* (WebSocketDisconnect, RuntimeError):
+            pass  # the client left while something was being sent: nobody is there to hear of it
+        finally:
+            open_now.discard(connection)
+
+    return routes
+
+
+class _Listener:
+    """One client that listens."""
+
+    def __init__(self, connection: WebSocket, ask: Ask, clock: Clock) -> None:
+        self._connection, self._ask, self._clock = connection, ask, clock
+
+    async def serve(self, role: str) -> None:
+        await self._say("hello", version=__version__, role=role)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tell_changes())
+            group.create_task(self._echo())
+
+    async def _tell_changes(self) -> None:
+        told: list[Any] = []
+        silent = 0
+        while True:
+            states = _states(await self._ask("status"))
+            silent += 1
+            if states != told:
+                told, silent = states, 0
+                await self._say("services", services=states)
+            elif silent >= HEARTBEAT_POLLS:
+                silent = 0
+                await self._say("heartbeat")
+            await asyncio.sleep(POLL_S)
+
+    async def _echo(self) -> None:
+        while True:
+            text = await self._connection.receive_text()
+            await self._say("echo", text=text[:ECHO_CHARS_MAX])
+
+    async def _say(self, kind: str, **more: Any) -> None:
+        await self._connection.send_json({"type": kind, "timestamp": rfc3339(self._clock.wall_ns()), **more})
+
+
+def _states(status: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{name: service[name] for name in ("name", "state", "restarts")} for service in status["services"]]

@@ -1,0 +1,51 @@
+"""A worker for tests of the process tree: answers every request with its pid, drains when told. It is handed to the supervisor by name."""
+
+import asyncio
+import os
+
+from setpoint.app.context import WorkerContext
+
+
+def run(ctx: WorkerContext) -> None:
+    asyncio.run(_serve(ctx))
+
+
+async def _serve(ctx: WorkerContext) -> None:
+    answering: set[asyncio.Task] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        answering.add(task)
+        await _answer(reader, writer)
+        answering.discard(task)
+
+    servers = [await asyncio.start_server(answer, sock=listener.sock, ssl=listener.tls) for listener in ctx.listeners]
+    ctx.ctl.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=ctx.ctl)
+    writer.write(b"ready\n")
+    while line := await reader.readline():
+        if line.startswith(b"drain"):
+            break
+        if line == b"publish\n":
+            writer.write(b"acked 1-1\n")
+    for server in servers:
+        server.close()
+    if answering:
+        await asyncio.wait(answering)
+    try:
+        writer.write(b"drained\n")
+        await writer.drain()
+    except ConnectionError:
+        pass
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        body = str(os.getpid()).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
