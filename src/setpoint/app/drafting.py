@@ -1,0 +1,155 @@
+"""From settings to a draft: names become upstreams, short forms become routes, profiles become figures."""
+
+from collections.abc import Mapping
+
+from setpoint.app.settings import Provider, RoleRate, RouteSettings, RouteTarget, Settings, StatedPrice, preset_of
+from setpoint.control.draft import Draft, UpstreamDraft
+from setpoint.domain.money import Price
+from setpoint.domain.plan import (
+    LONG_TIMEOUTS,
+    RETRY_PRESETS,
+    ROLE_LIMITS,
+    CachePolicy,
+    Capture,
+    Limits,
+    Retries,
+    RoleLimit,
+    Route,
+    Target,
+    Timeouts,
+)
+
+PICOUSD_PER_TOKEN_OF_USD_PER_MTOK = 1_000_000
+
+_PROFILE_RATES: dict[str, RoleLimit] = {
+    "production": RoleLimit(1_000, 1_200),
+    "staging": RoleLimit(500, 600),
+    "development": RoleLimit(0, 0),
+}
+"""What serves roles without a figure of their own: service and auditor."""
+
+
+def draft_of(settings: Settings, sim_socket: str, sim_prices: Mapping[str, Price]) -> Draft:
+    """The draft that `settings` describe. `sim_socket` is where the simulated models listen; they are offered unless switched off."""
+    upstreams = [_upstream(name, provider) for name, provider in settings.providers.items() if provider.enabled and name != "sim"]
+    prices = _prices(settings, upstreams)
+    prices.setdefault("local", {}).setdefault("*", Price(0, 0, source="local: runs on this machine"))
+    if settings.providers.get("sim", Provider()).enabled:
+        upstreams.append(UpstreamDraft("sim", "sim", "openai_chat", unix_path=sim_socket, auth="none"))
+        prices["sim"] = dict(sim_prices)
+    return Draft(
+        upstreams=tuple(upstreams),
+        routes=tuple(_route(model, route, settings) for model, route in settings.routes.items()),
+        prices=prices,
+        role_limits=_role_limits(settings),
+        limits=_limits(settings),
+        capture=_capture(settings),
+        cache=CachePolicy(settings.cache.mode, settings.cache.ttl_s),
+        keys_required=settings.keys.required,
+        environment=settings.service.environment,
+    )
+
+
+def _prices(settings: Settings, upstreams: list[UpstreamDraft]) -> dict[str, dict[str, Price]]:
+    """Stated prices; two upstreams of one provider share them."""
+    prices: dict[str, dict[str, Price]] = {}
+    for upstream in upstreams:
+        stated = {model: _price(price) for model, price in settings.providers[upstream.name].prices.items()}
+        prices.setdefault(upstream.provider, {}).update(stated)
+    return {provider: models for provider, models in prices.items() if models}
+
+
+def _upstream(name: str, provider: Provider) -> UpstreamDraft:
+    preset = preset_of(name, provider)
+    api_key = provider.api_key.reveal() if provider.api_key else None
+    wants_key = "bearer" if api_key and preset.auth == "none" else preset.auth
+    return UpstreamDraft(
+        name=name,
+        provider=preset.price_provider or name,
+        dialect=provider.dialect or preset.dialect,
+        base_url=provider.base_url or preset.base_url,
+        unix_path=provider.unix_path,
+        auth=provider.auth or wants_key,
+        api_key=api_key,
+        key_hint=preset.key_variables[0] if preset.key_variables else "",
+        headers=tuple(provider.headers.items()),
+        connections_max=provider.connections_max,
+        breaker=provider.breaker,
+        ca_file=provider.ca_file,
+        wildcards=preset.wildcards,
+    )
+
+
+def _route(model: str, route: str | list[str] | RouteSettings, settings: Settings) -> Route:
+    if not isinstance(route, RouteSettings):
+        route = RouteSettings(targets=(route,) if isinstance(route, str) else tuple(route))
+    return Route(
+        model=model,
+        targets=tuple(_target(target) for target in route.targets),
+        strategy=route.strategy,
+        timeouts=_timeouts(route.timeouts),
+        retries=route.retries if isinstance(route.retries, Retries) else RETRY_PRESETS[route.retries],
+        cache=route.cache or CachePolicy(settings.cache.mode, settings.cache.ttl_s),
+    )
+
+
+def _target(target: str | RouteTarget) -> Target:
+    """`upstream/model`; the model may hold further slashes. Without one it is asked for as the client wrote it."""
+    if isinstance(target, RouteTarget):
+        return Target(target.upstream, target.model, target.weight)
+    upstream, _, model = target.partition("/")
+    return Target(upstream, model)
+
+
+def _timeouts(chosen: str | Timeouts) -> Timeouts:
+    if isinstance(chosen, Timeouts):
+        return chosen
+    return LONG_TIMEOUTS if chosen == "long" else Timeouts()
+
+
+def _role_limits(settings: Settings) -> dict[str, RoleLimit]:
+    profile = _PROFILE_RATES[settings.service.environment]
+    limits: dict[str, RoleLimit] = {role: limit for role, limit in ROLE_LIMITS.items() if role not in {"service", "auditor"}}
+    limits |= {"service": profile, "auditor": profile}
+    limits |= {role: _role_limit(rate) for role, rate in settings.limits.roles.items()}
+    return limits
+
+
+def _role_limit(rate: RoleRate) -> RoleLimit:
+    return RoleLimit(rate.rpm, rate.rpm * 12 // 10 if rate.burst is None else rate.burst)
+
+
+def _limits(settings: Settings) -> Limits:
+    given, cache = settings.limits, settings.cache
+    return Limits(
+        body_bytes_max=given.body_bytes_max,
+        bodies_bytes_max=given.bodies_bytes_max,
+        head_bytes_max=given.head_bytes_max,
+        head_s=given.head_s,
+        body_s=given.body_s,
+        idle_s=given.idle_s,
+        connections_max=given.connections_max,
+        in_flight_max=given.in_flight_max,
+        answer_bytes_max=given.answer_bytes_max,
+        cache_bytes_max=cache.bytes_max,
+        cache_entry_bytes_max=cache.entry_bytes_max,
+    )
+
+
+def _capture(settings: Settings) -> Capture:
+    chosen = settings.observability.capture
+    return Capture(chosen.prompts, chosen.answers, chosen.bytes_max)
+
+
+def _price(stated: StatedPrice) -> Price:
+    return Price(
+        input=_picousd(stated.input),
+        output=_picousd(stated.output),
+        cached_read=None if stated.cached_read is None else _picousd(stated.cached_read),
+        cache_write=None if stated.cache_write is None else _picousd(stated.cache_write),
+        source="configuration",
+    )
+
+
+def _picousd(usd_per_mtok: float) -> int:
+    return round(usd_per_mtok * PICOUSD_PER_TOKEN_OF_USD_PER_MTOK)

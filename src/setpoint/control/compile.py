@@ -1,0 +1,228 @@
+"""From a draft to a plan, or to everything that is wrong with it.
+
+Compiling looks at the draft as a whole, because the usual mistakes lie between its parts: a route that names an upstream nobody
+defined, two routes for one name. All problems are reported at once, each in words for the person who wrote the file.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from setpoint.control.draft import Draft, Problem, UpstreamDraft
+from setpoint.domain.plan import Plan, PriceBook, PriceRule, Route, Target, Upstream
+
+UPSTREAMS_MAX = 1_000
+ROUTES_MAX = 10_000
+TARGETS_MAX = 64
+HEADERS_MAX = 32
+
+Seal = Callable[[str, str], bytes]
+"""(upstream name, credential) to what the plan may hold of it."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_OUR_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"})
+_CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"})
+
+
+def compile_plan(draft: Draft, epoch: int, version: int, created_ns: int, seal: Seal, prices: PriceBook) -> Plan | tuple[Problem, ...]:
+    """The plan that `draft` describes, or every problem it has."""
+    problems = tuple(_find_problems(draft))
+    if problems:
+        return problems
+    return Plan(
+        epoch=epoch,
+        version=version,
+        created_ns=created_ns,
+        upstreams=tuple(_upstream(upstream, seal) for upstream in draft.upstreams),
+        routes=tuple(_with_wildcards(draft)),
+        prices=_with_stated(prices, draft),
+        role_limits=draft.role_limits,
+        limits=draft.limits,
+        capture=draft.capture,
+        keys_required=draft.keys_required,
+    )
+
+
+def same_content(one: Plan, other: Plan, unseal: Callable[[str, bytes], str]) -> bool:
+    """Whether two plans mean the same; number and time of publication and the noise of sealing do not count."""
+    return _bare(one, unseal) == _bare(other, unseal)
+
+
+# Problems
+
+
+def _find_problems(draft: Draft) -> Iterable[Problem]:
+    names = [upstream.name for upstream in draft.upstreams]
+    yield from _too_many("providers", names, UPSTREAMS_MAX)
+    yield from _too_many("routes", draft.routes, ROUTES_MAX)
+    yield from (Problem(f"providers.{name}", "is defined twice; give one of them another name") for name in _twice(names))
+    for upstream in draft.upstreams:
+        yield from _upstream_problems(upstream)
+    yield from (Problem(f"routes.{model}", "is defined twice; merge the two") for model in _twice(route.model for route in draft.routes))
+    for route in draft.routes:
+        yield from _route_problems(route, names)
+    yield from _limit_problems(draft)
+
+
+def _upstream_problems(upstream: UpstreamDraft) -> Iterable[Problem]:
+    where = f"providers.{upstream.name}"
+    if not _NAME.fullmatch(upstream.name):
+        yield Problem(where, "a provider's name is lower-case letters, digits, '.', '_' and '-', at most 64 of them")
+    if upstream.unix_path is None:
+        yield from _address_problems(where, upstream.base_url)
+    if upstream.auth != "none" and not upstream.api_key:
+        hint = f"env.{upstream.key_hint}" if upstream.key_hint else "env.MY_API_KEY"
+        yield Problem(f"{where}.api_key", f"is missing; write `api_key: {hint}`, or `auth: none` if it wants no key")
+    if upstream.api_key and not _HEADER_VALUE.fullmatch(upstream.api_key):
+        yield Problem(f"{where}.api_key", "holds a character that no HTTP header may hold; look for a line break that got into it")
+    if upstream.connections_max < 1:
+        yield Problem(f"{where}.connections_max", "must be at least 1")
+    if upstream.breaker.failures < 1 or upstream.breaker.successes < 1 or upstream.breaker.open_s <= 0:
+        yield Problem(f"{where}.breaker", "failures and successes must be at least 1, and open_s more than 0")
+    yield from _header_problems(where, upstream.headers)
+
+
+def _address_problems(where: str, base_url: str) -> Iterable[Problem]:
+    if not base_url:
+        yield Problem(f"{where}.base_url", "is missing; write the address that the provider's API has, like https://host/v1")
+        return
+    try:
+        parts = urlsplit(base_url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, good = SplitResult("", "", "", "", ""), False
+    if not good:
+        yield Problem(f"{where}.base_url", f"is {base_url!r}; expected an address like https://host/v1 or http://127.0.0.1:8000/v1")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        yield Problem(f"{where}.base_url", "may hold neither a query nor a user name; credentials belong into api_key")
+
+
+def _header_problems(where: str, headers: tuple[tuple[str, str], ...]) -> Iterable[Problem]:
+    yield from _too_many(f"{where}.headers", headers, HEADERS_MAX)
+    for name, value in headers:
+        at = f"{where}.headers.{name}"
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            yield Problem(at, "is not a header that HTTP allows (RFC 9110, section 5)")
+        if name.lower() in _OUR_HEADERS:
+            yield Problem(at, "is set by the gateway itself; remove it")
+        if name.lower() in _CREDENTIAL_HEADERS:
+            yield Problem(at, f"holds a credential; put that into {where}.api_key, where it is sealed")
+
+
+def _route_problems(route: Route, upstreams: list[str]) -> Iterable[Problem]:
+    where = f"routes.{route.model}"
+    if not route.model or "*" in route.model[:-1]:
+        yield Problem(where, "a route is for a model name, in which `*` may stand only at the end")
+    if not route.targets:
+        yield Problem(where, "has no target; write at least one, like `targets: [openai/gpt-4o-mini]`")
+    yield from _too_many(f"{where}.targets", route.targets, TARGETS_MAX)
+    for target in route.targets:
+        if target.upstream not in upstreams:
+            yield Problem(where, f"route {route.model!r} names upstream {target.upstream!r}, {_not_defined(target.upstream, upstreams)}")
+        if not (math.isfinite(target.weight) and target.weight > 0):
+            yield Problem(where, f"the weight of {target.upstream!r} is {target.weight}; it must be more than 0")
+    yield from _timing_problems(where, route)
+
+
+def _timing_problems(where: str, route: Route) -> Iterable[Problem]:
+    for name, value in msgspec.structs.asdict(route.timeouts).items():
+        if value <= 0:
+            yield Problem(f"{where}.timeouts.{name}", "must be more than 0")
+    if not 1 <= route.retries.attempts <= 20:
+        yield Problem(f"{where}.retries.attempts", "must be between 1 (no retry) and 20")
+    if route.retries.base_s < 0 or route.retries.factor < 1 or route.retries.cap_s < 0:
+        yield Problem(f"{where}.retries", "base_s and cap_s must not be negative, and factor at least 1")
+    if route.cache.ttl_s <= 0:
+        yield Problem(f"{where}.cache.ttl_s", "must be more than 0; to switch caching off write `mode: off`")
+
+
+def _limit_problems(draft: Draft) -> Iterable[Problem]:
+    for name, value in msgspec.structs.asdict(draft.limits).items():
+        if value <= 0:
+            yield Problem(f"limits.{name}", "must be more than 0")
+    for role, limit in draft.role_limits.items():
+        if limit.rpm < 0 or limit.burst < 0:
+            yield Problem(f"limits.roles.{role}", "rpm and burst must not be negative; 0 means no limit")
+    if not draft.keys_required and draft.environment != "development":
+        yield Problem("keys.required", f"is false, which only service.environment: development allows (this is {draft.environment})")
+
+
+def _not_defined(name: str, defined: list[str]) -> str:
+    near = difflib.get_close_matches(name, defined, 1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"which the configuration does not define (defined: {', '.join(sorted(defined)) or 'none'}){guess}"
+
+
+def _too_many(where: str, things: Iterable[object], most: int) -> Iterable[Problem]:
+    count = len(list(things))
+    if count > most:
+        yield Problem(where, f"has {count} entries; the limit is {most}")
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    seen: set[str] = set()
+    return sorted({name for name in names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]
+
+
+# The plan
+
+
+def _upstream(draft: UpstreamDraft, seal: Seal) -> Upstream:
+    parts = urlsplit(draft.base_url)
+    tls = parts.scheme == "https"
+    return Upstream(
+        name=draft.name,
+        provider=draft.provider,
+        dialect=draft.dialect,
+        host=parts.hostname or "localhost",
+        port=parts.port or (443 if tls else 80),
+        tls=tls,
+        base_path=_base_path(draft.dialect, parts.path),
+        auth=draft.auth,
+        api_key_sealed=seal(draft.name, draft.api_key) if draft.api_key and draft.auth != "none" else None,
+        unix_path=draft.unix_path,
+        headers=draft.headers,
+        connections_max=draft.connections_max,
+        breaker=draft.breaker,
+        ca_file=draft.ca_file,
+    )
+
+
+def _base_path(dialect: str, path: str) -> str:
+    """Anthropic's SDK takes its base without `/v1`, other clients write it with it: both are meant."""
+    path = path.rstrip("/")
+    return f"{path}/v1" if dialect == "anthropic" and not path.endswith("/v1") else path
+
+
+def _with_wildcards(draft: Draft) -> Iterable[Route]:
+    """The routes as written, then `<upstream>/*` and the upstream's own wildcards; who comes first keeps a name."""
+    yield from draft.routes
+    taken = {route.model for route in draft.routes}
+    for upstream in draft.upstreams:
+        for model in (f"{upstream.name}/*", *upstream.wildcards):
+            if model not in taken:
+                taken.add(model)
+                yield Route(model, (Target(upstream.name),), cache=draft.cache)
+
+
+def _with_stated(prices: PriceBook, draft: Draft) -> PriceBook:
+    """What the draft states wins; its price for `*` is tried before the table's rules, for it is meant for every other model."""
+    exact = {provider: dict(models) for provider, models in prices.exact.items()}
+    rules = dict(prices.rules)
+    for provider, models in draft.prices.items():
+        exact.setdefault(provider, {}).update({model: price for model, price in models.items() if model != "*"})
+        if "*" in models:
+            rules[provider] = (PriceRule("starts_with", "", models["*"]), *rules.get(provider, ()))
+    return PriceBook(prices.version, exact, rules)
+
+
+def _bare(plan: Plan, unseal: Callable[[str, bytes], str]) -> tuple[Plan, list[str | None]]:
+    upstreams = tuple(msgspec.structs.replace(upstream, api_key_sealed=None) for upstream in plan.upstreams)
+    keys = [unseal(upstream.name, upstream.api_key_sealed) if upstream.api_key_sealed else None for upstream in plan.upstreams]
+    return msgspec.structs.replace(plan, epoch=0, version=0, created_ns=0, upstreams=upstreams), keys

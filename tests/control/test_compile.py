@@ -1,0 +1,171 @@
+"""Compiling: what a draft becomes, and what is said of each mistake."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from setpoint.control.compile import compile_plan, same_content
+from setpoint.control.draft import Draft, UpstreamDraft
+from setpoint.domain.money import Price
+from setpoint.domain.plan import BreakerLimits, CachePolicy, Limits, Plan, PriceBook, PriceRule, Retries, RoleLimit, Route, Target, Timeouts
+
+OPENAI = UpstreamDraft("openai", "openai", "openai_chat", "https://api.openai.com/v1", api_key="k", wildcards=("gpt-*", "o1*"))
+LOCAL = UpstreamDraft("local", "local", "openai_chat", "http://127.0.0.1:8089/v1", auth="none")
+GOOD = Draft((OPENAI, LOCAL), (Route("fast", (Target("openai", "gpt-4o-mini"),)),))
+
+
+def seal(name: str, key: str) -> bytes:
+    return f"{name}|{key}".encode()
+
+
+def unseal(name: str, sealed: bytes) -> str:
+    return sealed.decode().removeprefix(f"{name}|").removeprefix("again|")
+
+
+def compiled(draft: Draft, prices: PriceBook | None = None) -> Plan:
+    plan = compile_plan(draft, 1, 2, 3, seal, prices or PriceBook())
+    assert isinstance(plan, Plan), plan
+    return plan
+
+
+def problems(draft: Draft) -> list[str]:
+    found = compile_plan(draft, 1, 2, 3, seal, PriceBook())
+    assert not isinstance(found, Plan)
+    return [str(problem) for problem in found]
+
+
+def upstream(change: dict[str, object]) -> Draft:
+    base = {"name": "a", "provider": "a", "dialect": "openai_chat", "base_url": "https://a/v1", "api_key": "k"}
+    return Draft((UpstreamDraft(**(base | change)),))  # type: ignore[arg-type]
+
+
+def route(**change: object) -> Draft:
+    return Draft((OPENAI, LOCAL), (msgspec.structs.replace(GOOD.routes[0], **change),))
+
+
+def test_a_good_draft_becomes_a_plan() -> None:
+    plan = compiled(GOOD)
+    assert (plan.epoch, plan.version, plan.created_ns) == (1, 2, 3)
+    openai, local = plan.upstreams
+    assert (openai.host, openai.port, openai.tls, openai.base_path) == ("api.openai.com", 443, True, "/v1")
+    assert (local.host, local.port, local.tls) == ("127.0.0.1", 8089, False)
+    assert (openai.api_key_sealed, local.api_key_sealed) == (b"openai|k", None)
+
+
+def test_every_upstream_answers_its_own_names_and_what_is_written_comes_first() -> None:
+    assert [route.model for route in compiled(GOOD).routes] == ["fast", "openai/*", "gpt-*", "o1*", "local/*"]
+    assert compiled(GOOD).routes[1] == Route("openai/*", (Target("openai"),))
+
+
+def test_a_written_route_and_an_earlier_upstream_keep_their_names() -> None:
+    eu = UpstreamDraft("eu", "openai", "openai_chat", "https://eu/v1", api_key="k", wildcards=("gpt-*",))
+    plan = compiled(Draft((OPENAI, eu), (Route("o1*", (Target("eu"),)),), cache=CachePolicy("off")))
+    targets = {route.model: route.targets[0].upstream for route in plan.routes}
+    assert targets == {"o1*": "eu", "openai/*": "openai", "gpt-*": "openai", "eu/*": "eu"}
+    assert plan.routes[1].cache == CachePolicy("off")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "base_url", "base_path"),
+    [
+        ("anthropic", "https://api.anthropic.com", "/v1"),
+        ("anthropic", "https://api.anthropic.com/v1/", "/v1"),
+        ("anthropic", "http://proxy/anthropic", "/anthropic/v1"),
+        ("openai_chat", "http://host", ""),
+        ("openai_chat", "http://host/openai/v1/", "/openai/v1"),
+    ],
+)
+def test_a_base_address_works_as_the_vendors_clients_write_it(dialect: str, base_url: str, base_path: str) -> None:
+    assert compiled(upstream({"dialect": dialect, "base_url": base_url})).upstreams[0].base_path == base_path
+
+
+def test_a_stated_price_wins_over_the_table_and_a_price_for_everything_over_its_rules() -> None:
+    table = PriceBook("t", {"a": {"m": Price(1, 1), "n": Price(2, 2)}}, {"a": (PriceRule("starts_with", "x", Price(3, 3)),)})
+    draft = Draft((), prices={"a": {"m": Price(9, 9), "*": Price(0, 0)}})
+    prices = compiled(draft, table).prices
+    assert prices.exact["a"] == {"m": Price(9, 9), "n": Price(2, 2)}
+    assert [rule.price for rule in prices.rules["a"]] == [Price(0, 0), Price(3, 3)]
+    assert table.exact["a"]["m"] == Price(1, 1)
+
+
+def test_a_route_to_an_unknown_upstream_says_which_and_what_there_is() -> None:
+    found = problems(route(targets=(Target("opnai", "x"), Target("eu-2"))))
+    unknown = "which the configuration does not define (defined: local, openai)"
+    assert found == [
+        f"routes.fast: route 'fast' names upstream 'opnai', {unknown}; did you mean 'openai'?",
+        f"routes.fast: route 'fast' names upstream 'eu-2', {unknown}",
+    ]
+
+
+CASES: dict[str, tuple[Callable[[], Draft], str]] = {
+    "no key": (lambda: upstream({"api_key": None, "key_hint": "A_KEY"}), "providers.a.api_key: is missing; write `api_key: env.A_KEY`"),
+    "key with a line break": (lambda: upstream({"api_key": "k\n"}), "providers.a.api_key: holds a character"),
+    "bad name": (lambda: upstream({"name": "A b"}), "providers.A b: a provider's name is"),
+    "no address": (lambda: upstream({"base_url": ""}), "providers.a.base_url: is missing"),
+    "other scheme": (lambda: upstream({"base_url": "ftp://a"}), "providers.a.base_url: is 'ftp://a'; expected an address"),
+    "bad port": (lambda: upstream({"base_url": "http://a:99999"}), "expected an address"),
+    "query": (lambda: upstream({"base_url": "http://a/v1?key=x"}), "neither a query nor a user name"),
+    "user": (lambda: upstream({"base_url": "http://u:p@a/v1"}), "credentials belong into api_key"),
+    "no connections": (lambda: upstream({"connections_max": 0}), "connections_max: must be at least 1"),
+    "breaker": (lambda: upstream({"breaker": BreakerLimits(0)}), "providers.a.breaker: failures"),
+    "header name": (lambda: upstream({"headers": (("a b", "x"),)}), "headers.a b: is not a header"),
+    "header value": (lambda: upstream({"headers": (("a", "x\r\ny"),)}), "headers.a: is not a header"),
+    "our header": (lambda: upstream({"headers": (("Host", "x"),)}), "set by the gateway itself"),
+    "credential": (lambda: upstream({"headers": (("Authorization", "x"),)}), "put that into providers.a.api_key"),
+    "many headers": (lambda: upstream({"headers": tuple((f"a{i}", "x") for i in range(33))}), "has 33 entries; the limit is 32"),
+    "same name twice": (lambda: Draft((LOCAL, LOCAL)), "providers.local: is defined twice"),
+    "same route twice": (lambda: Draft((OPENAI,), (GOOD.routes[0], GOOD.routes[0])), "routes.fast: is defined twice"),
+    "no target": (lambda: route(targets=()), "routes.fast: has no target"),
+    "star inside": (lambda: route(model="a*b"), "`*` may stand only at the end"),
+    "no name": (lambda: route(model=""), "a route is for a model name"),
+    "weight": (lambda: route(targets=(Target("openai", "x", 0),)), "the weight of 'openai' is 0"),
+    "weight nan": (lambda: route(targets=(Target("openai", "x", float("nan")),)), "must be more than 0"),
+    "many targets": (lambda: route(targets=(Target("openai"),) * 65), "has 65 entries; the limit is 64"),
+    "timeout": (lambda: route(timeouts=Timeouts(idle_s=0)), "routes.fast.timeouts.idle_s: must be more than 0"),
+    "attempts": (lambda: route(retries=Retries(0)), "routes.fast.retries.attempts: must be between 1"),
+    "factor": (lambda: route(retries=Retries(factor=0.5)), "factor at least 1"),
+    "ttl": (lambda: route(cache=CachePolicy(ttl_s=0)), "write `mode: off`"),
+    "limit": (lambda: Draft((), limits=Limits(connections_max=0)), "limits.connections_max: must be more than 0"),
+    "rate": (lambda: Draft((), role_limits={"admin": RoleLimit(-1, 0)}), "limits.roles.admin: rpm"),
+    "open door": (lambda: Draft((), keys_required=False, environment="staging"), "only service.environment: development allows"),
+    "many upstreams": (lambda: Draft(tuple(numbered(i) for i in range(1001))), "providers: has 1001 entries; the limit is 1000"),
+    "many routes": (lambda: Draft((LOCAL,), tuple(Route(f"r{i}", (Target("local"),)) for i in range(10_001))), "routes: has 10001 entries"),
+}
+
+
+def numbered(i: int) -> UpstreamDraft:
+    return UpstreamDraft(f"u{i}", "x", "openai_chat", "http://x", auth="none")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_mistake_is_named(name: str) -> None:
+    draft, expected = CASES[name]
+    assert [text for text in problems(draft()) if expected in text], problems(draft())
+
+
+def test_all_problems_come_at_once() -> None:
+    bad = UpstreamDraft("a", "a", "openai_chat", "nonsense")
+    assert len(problems(Draft((bad,), (Route("r", (Target("b"),)), Route("", ()))))) >= 5
+
+
+def test_a_draft_does_not_show_its_credentials() -> None:
+    assert "s3cret" not in repr(Draft((UpstreamDraft("a", "a", "openai_chat", api_key="s3cret", headers=(("x", "s3cret"),)),)))
+
+
+def test_keyless_callers_are_let_in_only_in_development() -> None:
+    assert compiled(Draft((), keys_required=False)).keys_required is False
+
+
+def test_content_is_the_same_whatever_number_and_seal_it_bears() -> None:
+    one = compiled(GOOD)
+    again = compile_plan(GOOD, 1, 9, 99, lambda name, key: f"{name}|again|{key}".encode(), PriceBook())
+    other = compiled(with_key(GOOD, "other"))
+    assert isinstance(again, Plan)
+    assert same_content(one, again, unseal)
+    assert not same_content(one, other, unseal)
+
+
+def with_key(draft: Draft, api_key: str) -> Draft:
+    changed = UpstreamDraft("openai", "openai", "openai_chat", "https://api.openai.com/v1", api_key=api_key, wildcards=("gpt-*", "o1*"))
+    return Draft((changed, *draft.upstreams[1:]), draft.routes)
