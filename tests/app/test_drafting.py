@@ -38,6 +38,15 @@ def test_the_simulated_models_can_be_switched_off() -> None:
     assert plan(draft({}, "providers.sim.enabled=false")).upstreams == ()
 
 
+def test_the_local_model_is_reached_over_the_trees_own_socket_unless_it_has_an_address() -> None:
+    def local(*overrides: str) -> tuple[str | None, str, str]:
+        made = plan(draft_of(settings_of({}, "providers.sim.enabled=false", *overrides), "s", {}, "/run/local.sock"))
+        return made.upstreams[0].unix_path, made.upstreams[0].host, made.upstreams[0].base_path
+
+    assert local("providers.local.enabled=true") == ("/run/local.sock", "localhost", "/v1")
+    assert local("providers.local.base_url=http://127.0.0.1:9/api") == (None, "127.0.0.1", "/api")
+
+
 def test_a_vendor_key_gives_its_models_by_name() -> None:
     made = plan(draft({"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k2", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}))
     by_model = {route.model: route.targets[0].upstream for route in made.routes}

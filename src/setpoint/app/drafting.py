@@ -29,9 +29,17 @@ _PROFILE_RATES: dict[str, RoleLimit] = {
 """What serves roles without a figure of their own: service and auditor."""
 
 
-def draft_of(settings: Settings, sim_socket: str, sim_prices: Mapping[str, Price]) -> Draft:
-    """The draft that `settings` describe. `sim_socket` is where the simulated models listen; they are offered unless switched off."""
-    upstreams = [_upstream(name, provider) for name, provider in settings.providers.items() if provider.enabled and name != "sim"]
+def draft_of(settings: Settings, sim_socket: str, sim_prices: Mapping[str, Price], local_socket: str | None = None) -> Draft:
+    """The draft that `settings` describe.
+
+    `sim_socket` is where the simulated models listen; they are offered unless switched off. `local_socket` is where the tree's own local
+    model listens; the provider `local` goes there unless it is given another address.
+    """
+    upstreams = [
+        _upstream(name, provider, local_socket if name == "local" else None)
+        for name, provider in settings.providers.items()
+        if provider.enabled and name != "sim"
+    ]
     prices = _prices(settings, upstreams)
     prices.setdefault("local", {}).setdefault("*", Price(0, 0, source="local: runs on this machine"))
     if settings.providers.get("sim", Provider()).enabled:
@@ -59,7 +67,7 @@ def _prices(settings: Settings, upstreams: list[UpstreamDraft]) -> dict[str, dic
     return {provider: models for provider, models in prices.items() if models}
 
 
-def _upstream(name: str, provider: Provider) -> UpstreamDraft:
+def _upstream(name: str, provider: Provider, own_socket: str | None) -> UpstreamDraft:
     preset = preset_of(name, provider)
     api_key = provider.api_key.reveal() if provider.api_key else None
     wants_key = "bearer" if api_key and preset.auth == "none" else preset.auth
@@ -68,7 +76,7 @@ def _upstream(name: str, provider: Provider) -> UpstreamDraft:
         provider=preset.price_provider or name,
         dialect=provider.dialect or preset.dialect,
         base_url=provider.base_url or preset.base_url,
-        unix_path=provider.unix_path,
+        unix_path=provider.unix_path or (None if provider.base_url else own_socket),
         auth=provider.auth or wants_key,
         api_key=api_key,
         key_hint=preset.key_variables[0] if preset.key_variables else "",

@@ -8,9 +8,6 @@ import msgspec
 
 from setpoint.domain.plan import AuthStyle, DialectName
 
-LOCAL_PORT = 8089
-"""Where the local model server listens, on loopback."""
-
 
 class Preset(msgspec.Struct, frozen=True):
     """How a provider is reached unless the configuration says otherwise."""
@@ -62,6 +59,6 @@ PRESETS: dict[str, Preset] = {
     "vllm": Preset(base_url="http://127.0.0.1:8000/v1", auth="none", base_variables=("VLLM_API_BASE",)),
     "openai-compatible": Preset(auth="none"),
     "sim": Preset(auth="none"),
-    "local": Preset(base_url=f"http://127.0.0.1:{LOCAL_PORT}/v1", auth="none"),
+    "local": Preset(base_url="http://localhost/v1", auth="none"),  # over the tree's own Unix socket
 }
 """By name. A provider in the configuration takes the preset of its own name unless it names another."""
