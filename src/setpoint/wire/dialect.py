@@ -1,0 +1,129 @@
+"""What every dialect can do. A dialect is client and server in one, pure, and knows no other dialect.
+
+Two ways lead through a dialect. When client and upstream speak the same one, bodies are relayed byte for byte and only
+`read_usage`, `tap` and the faults are used. When they differ, the request goes decode_request → encode_request, the answer
+decode_answer → encode_answer, and a stream decoder → renderer, event by event. So any two dialects translate, and can be tested
+back to back.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from setpoint.domain.chat import ChatAnswer, ChatRequest
+from setpoint.domain.faults import Fault
+from setpoint.domain.stream import StreamEvent
+from setpoint.domain.usage import Usage
+
+FAULT_BODY_BYTES_MAX = 65_536
+"""What a fault keeps of the provider's own error body."""
+
+DELTA_BYTES_MAX = 4_096
+"""The longest text of one rendered delta, in UTF-8 bytes; longer ones are split between characters."""
+
+TAP_EVENT_BYTES_MAX = 1_048_576
+"""A tap does not look into an event longer than this; it is relayed all the same."""
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A request in a dialect. `losses` names each thing of the request that this dialect cannot say, or says differently."""
+
+    body: bytes
+    losses: tuple[str, ...] = ()
+
+
+class AnswerFacts(msgspec.Struct, frozen=True, gc=False):
+    """What the ledger needs of a unary answer. `finish` and `model` are the provider's own words; empty when absent."""
+
+    usage: Usage | None
+    model: str
+    finish: str
+
+
+class StreamTap(Protocol):
+    """Watches a stream that is relayed as it is. Attributes are up to date after each `feed`."""
+
+    events: int
+    """Data lines seen."""
+    content_started: bool
+    """The first text, thinking or tool call came by; an opening event alone does not count."""
+    usage: Usage | None
+    model: str
+    finish: str
+    done: bool
+    """The dialect's own terminal came ([DONE], message_stop)."""
+    error: Fault | None
+    """The provider sent an error event."""
+
+    def feed(self, data: bytes) -> bytes:
+        """The bytes to forward: `data` itself unless something has to be hidden."""
+        ...
+
+    def flush(self) -> bytes:
+        """The stream ended: what is still held back."""
+        ...
+
+
+class StreamDecoder(Protocol):
+    """A provider's stream to neutral events, from bytes cut anywhere."""
+
+    def feed(self, data: bytes) -> list[StreamEvent]: ...
+
+    def finish(self) -> list[StreamEvent]:
+        """The stream ended. Reports `Failed(upstream_cut)` unless `Finished` or `Failed` came before."""
+        ...
+
+
+class StreamRenderer(Protocol):
+    """Neutral events to a client's stream."""
+
+    def render(self, event: StreamEvent) -> bytes:
+        """May be empty: some events are held until a later one."""
+        ...
+
+    def finish(self) -> bytes:
+        """No event will follow. Empty after `Finished` or `Failed`."""
+        ...
+
+
+class Metered(Protocol):
+    """The part of a dialect that a relayed, unary exchange needs."""
+
+    def read_usage(self, body: bytes) -> AnswerFacts: ...
+
+    def classify_fault(self, status: int, headers: Mapping[str, str], body: bytes, now_unix_s: float) -> Fault:
+        """What a provider's error answer means. Header names are lower case."""
+        ...
+
+    def render_fault(self, fault: Fault, request_id: str) -> bytes:
+        """The error body a client of this dialect expects; the status is `fault.http_status`."""
+        ...
+
+
+class Dialect(Metered, Protocol):
+    """A chat dialect."""
+
+    name: str
+
+    def decode_request(self, body: bytes) -> ChatRequest | Fault: ...
+
+    def encode_request(self, request: ChatRequest, model: str, stream: bool) -> Encoded | Fault:
+        """`model` is the name at the upstream. A stream is always asked for its usage."""
+        ...
+
+    def decode_answer(self, body: bytes) -> ChatAnswer | Fault: ...
+
+    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int) -> bytes:
+        """`model` is the name shown to the client."""
+        ...
+
+    def tap(self, hide_usage: bool = False) -> StreamTap: ...
+
+    def stream_decoder(self) -> StreamDecoder: ...
+
+    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> StreamRenderer: ...
+
+    def render_stream_fault(self, fault: Fault, request_id: str) -> bytes:
+        """The dialect's own error event for a stream that has begun; nothing may follow it."""
+        ...

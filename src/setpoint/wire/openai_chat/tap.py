@@ -1,0 +1,101 @@
+"""The hot observer of OpenAI chat streams.
+
+A plain chunk has `"finish_reason":null`, no usage object and no error, in the writer's own spacing. Writers that put a space behind the
+colon are recognised by their first chunk and looked at event by event.
+
+Hiding: the gateway always asks for usage. A client that did not ask must not see the extra chunk with empty choices (old clients index
+choices[0]), nor the `"usage":null` that the option adds to all other chunks. While hiding, a cut event is held until it is whole.
+"""
+
+import msgspec
+
+from setpoint.domain.faults import Fault, FaultKind
+from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
+from setpoint.wire.openai_chat.facts import chunk_facts, chunk_usage, has_content
+from setpoint.wire.openai_faults import classify_openai_fault
+from setpoint.wire.sse import SseEvent, blocks, parse_block
+from setpoint.wire.tap import Tap
+
+DONE = b"[DONE]"
+_NULL = b',"usage":null'
+
+
+class ChatTap(Tap):
+    __slots__ = ("_hide_usage", "_spaced")
+
+    def __init__(self, hide_usage: bool = False) -> None:
+        super().__init__()
+        self._hide_usage = hide_usage
+        self._spaced = False
+
+    def feed(self, data: bytes) -> bytes:
+        return self._feed_hiding(data) if self._hide_usage else super().feed(data)
+
+    def flush(self) -> bytes:
+        rest = bytes(self._carry) if self._hide_usage and not self._blind else b""
+        super().flush()
+        if self.finish and self.error is None:
+            # A finish reason is as good an end as [DONE], which some servers forget.
+            self.done = True
+        return _hide(rest)
+
+    def _feed_hiding(self, data: bytes) -> bytes:
+        if not self._carry and data.endswith(b"\n\n") and b"\r" not in data:
+            plain = self._observe(data)
+            return data.replace(_NULL, b"") if plain else _hide(data)
+        # An event too long to hold is passed on as it comes; what was held goes first.
+        if self._blind:
+            return data if self._collect(data) is None else data[: len(data) - len(self._carry)]
+        held = bytes(self._carry) if len(self._carry) + len(data) > TAP_EVENT_BYTES_MAX else b""
+        region = self._collect(data)
+        return held + data if region is None else _hide(region)
+
+    def _plain(self, region: bytes) -> bool:
+        return (
+            self.content_started
+            and not self._spaced
+            and b'"finish_reason":"' not in region
+            and b'"usage":{' not in region
+            and b'"error"' not in region
+            and region.endswith(b"}\n\n")
+        )
+
+    def _event(self, event: SseEvent) -> None:
+        data = event.data
+        if data == DONE:
+            self.done = True
+            return
+        try:
+            chunk = chunk_facts(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.error = self.error or Fault(FaultKind.upstream_server, "The stream has an event that is not the JSON of a chunk.")
+            return
+        self._spaced = self._spaced or b'": ' in data
+        if chunk.model:
+            self.model = chunk.model
+        self.usage = chunk_usage(chunk) or self.usage
+        for choice in chunk.choices or ():
+            self.finish = choice.finish_reason or self.finish
+        if event.name == b"error" or bytes(chunk.error) not in (b"", b"null"):
+            self.error = classify_openai_fault(0, {}, data, 0.0)
+        elif not self.content_started:
+            self.content_started = has_content(chunk)
+
+
+def _hide(region: bytes) -> bytes:
+    """`region`, whole events, without traces of usage that was not asked for."""
+    region = region.replace(_NULL, b"").replace(b', "usage": null', b"")
+    if b'"usage"' not in region or b'"choices"' not in region:
+        return region
+    return b"".join([block for block in blocks(region) if not _is_usage_only(block)])
+
+
+def _is_usage_only(block: bytes) -> bool:
+    if b'"usage"' not in block:
+        return False
+    event = parse_block(block)
+    try:
+        chunk = chunk_facts(event.data) if event is not None else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return chunk is not None and chunk.usage is not None and chunk.choices == []

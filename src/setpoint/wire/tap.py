@@ -1,0 +1,92 @@
+"""The part that every tap shares: whole events out of bytes cut anywhere, at next to no cost when nothing is cut.
+
+A tap lies on the hot lane: it sees every chunk of every relayed stream. A network read nearly always ends with a complete event,
+so `feed` asks for that first and hands the chunk on untouched; only a chunk that is cut, or has carriage returns, is put together in
+a carry. What is interesting in a region of whole events is asked with a few substring searches over all of it; the names searched for
+cannot occur inside a JSON string, where quotes are escaped. Only a region with a hit is taken apart.
+"""
+
+from setpoint.domain.faults import Fault
+from setpoint.domain.usage import Usage
+from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
+from setpoint.wire.sse import BOM, SseEvent, blocks, complete_until, parse_block
+
+_FIRST_LINE = (b"data:", BOM + b"data:")
+
+
+def data_lines(region: bytes) -> int:
+    """How many lines of `region` begin with `data:`."""
+    n = region.count(b"\ndata:") + region.startswith(_FIRST_LINE)
+    return n if b"\r" not in region else n + region.count(b"\rdata:")
+
+
+class Tap:
+    """Base of the dialects' taps: they say what is plain and what an event means."""
+
+    __slots__ = ("_blind", "_carry", "content_started", "done", "error", "events", "finish", "model", "usage")
+
+    def __init__(self) -> None:
+        self._carry = bytearray()
+        self._blind = False
+        self.events = 0
+        self.content_started = False
+        self.usage: Usage | None = None
+        self.model = ""
+        self.finish = ""
+        self.done = False
+        self.error: Fault | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Observe and return `data`."""
+        if not self._carry and data.endswith(b"\n\n") and b"\r" not in data:
+            self._observe(data)
+        else:
+            self._collect(data)
+        return data
+
+    def flush(self) -> bytes:
+        """The stream ended: look at an event without its empty line."""
+        rest = bytes(self._carry)
+        self._carry.clear()
+        if rest and not self._blind:
+            self._observe(rest)
+        return b""
+
+    def _collect(self, data: bytes) -> bytes | None:
+        """Add to the carry; observe and return what is complete now. None while inside an event too long to hold."""
+        carry = self._carry
+        before = len(carry)
+        carry += data
+        end = complete_until(carry, max(0, before - 3))
+        if not end:
+            if self._blind or len(carry) > TAP_EVENT_BYTES_MAX:
+                self._blind = True
+                del carry[:-4]
+                return None
+            return b""
+        region = bytes(carry[:end])
+        del carry[:end]
+        self._observe(self._after_blind_spot(region) if self._blind else region)
+        return region
+
+    def _after_blind_spot(self, region: bytes) -> bytes:
+        """Drop the rest of the event that was too long to look into."""
+        self._blind = False
+        return b"".join(blocks(region)[1:])
+
+    def _observe(self, region: bytes) -> bool:
+        """Look at whole events. True when none of them could change what is known."""
+        self.events += data_lines(region)
+        if self._plain(region):
+            return True
+        for block in blocks(region):
+            if (event := parse_block(block)) is not None:
+                self._event(event)
+        return False
+
+    def _plain(self, region: bytes) -> bool:
+        """True when no event of `region` can change what is known."""
+        raise NotImplementedError
+
+    def _event(self, event: SseEvent) -> None:
+        raise NotImplementedError
