@@ -43,7 +43,8 @@ def test_the_local_model_is_reached_over_the_trees_own_socket_unless_it_has_an_a
         made = plan(draft_of(settings_of({}, "providers.sim.enabled=false", *overrides), "s", {}, "/run/local.sock"))
         return made.upstreams[0].unix_path, made.upstreams[0].host, made.upstreams[0].base_path
 
-    assert local("providers.local.enabled=true") == ("/run/local.sock", "localhost", "/v1")
+    assert local() == local("providers.local.enabled=true") == ("/run/local.sock", "localhost", "/v1")
+    assert not plan(draft_of(settings_of({}, "providers.sim.enabled=false", "providers.local.enabled=false"), "s", {}, "l")).upstreams
     assert local("providers.local.base_url=http://127.0.0.1:9/api") == (None, "127.0.0.1", "/api")
 
 

@@ -33,14 +33,15 @@ def draft_of(settings: Settings, sim_socket: str, sim_prices: Mapping[str, Price
     """The draft that `settings` describe.
 
     `sim_socket` is where the simulated models listen; they are offered unless switched off. `local_socket` is where the tree's own local
-    model listens; the provider `local` goes there unless it is given another address.
+    model listens, when it runs: then the provider `local` is offered there unless it is switched off or given another address.
     """
+    providers = ({"local": Provider()} if local_socket else {}) | settings.providers
     upstreams = [
         _upstream(name, provider, local_socket if name == "local" else None)
-        for name, provider in settings.providers.items()
+        for name, provider in providers.items()
         if provider.enabled and name != "sim"
     ]
-    prices = _prices(settings, upstreams)
+    prices = _prices(providers, upstreams)
     prices.setdefault("local", {}).setdefault("*", Price(0, 0, source="local: runs on this machine"))
     if settings.providers.get("sim", Provider()).enabled:
         upstreams.append(UpstreamDraft("sim", "sim", "openai_chat", unix_path=sim_socket, auth="none"))
@@ -58,11 +59,11 @@ def draft_of(settings: Settings, sim_socket: str, sim_prices: Mapping[str, Price
     )
 
 
-def _prices(settings: Settings, upstreams: list[UpstreamDraft]) -> dict[str, dict[str, Price]]:
+def _prices(providers: Mapping[str, Provider], upstreams: list[UpstreamDraft]) -> dict[str, dict[str, Price]]:
     """Stated prices; two upstreams of one provider share them."""
     prices: dict[str, dict[str, Price]] = {}
     for upstream in upstreams:
-        stated = {model: _price(price) for model, price in settings.providers[upstream.name].prices.items()}
+        stated = {model: _price(price) for model, price in providers[upstream.name].prices.items()}
         prices.setdefault(upstream.provider, {}).update(stated)
     return {provider: models for provider, models in prices.items() if models}
 
