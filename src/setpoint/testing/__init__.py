@@ -1,4 +1,5 @@
-"""Shipped to users: a fake upstream with wire faults, a settable clock, a conversation helper, contracts of the stores.
+"""What it takes to prove a gateway, shipped to users: a settable clock, a fake upstream that breaks in every way a wire can, a raw
+client, a gateway worker in a thread, and conversation tests.
 
-Tests and demonstrations only; nothing that serves traffic imports it.
+Not here: pytest. Everything is a plain class or context manager, so any test runner can use it.
 """

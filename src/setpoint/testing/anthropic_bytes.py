@@ -1,0 +1,87 @@
+"""Replies as Anthropic's wire format, written by hand so that they share no code with the dialect under test.
+
+Source: https://docs.anthropic.com/en/api/messages, /en/api/messages-streaming
+"""
+
+from typing import Any
+
+import msgspec
+
+from setpoint.testing.replies import Call, Refusal, Reply
+
+_json = msgspec.json.Encoder().encode
+_KINDS = {
+    400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
+    413: "request_too_large", 429: "rate_limit_error", 529: "overloaded_error",
+}  # fmt: skip
+
+
+def message(reply: Reply, model: str) -> bytes:
+    content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.pieces else []
+    content += [{**_tool_use(call), "input": msgspec.json.decode(call.arguments)} for call in reply.calls]
+    usage = _input_usage(reply) | {"output_tokens": reply.output_tokens}
+    return _json({**_frame(reply, model), "content": content, "stop_reason": _stop(reply), "stop_sequence": None, "usage": usage})
+
+
+def events(reply: Reply, model: str) -> tuple[bytes, ...]:
+    """A stream, one event each."""
+    opened = {**_frame(reply, model), "content": [], "stop_reason": None, "stop_sequence": None}
+    out = [_event("message_start", message={**opened, "usage": _input_usage(reply) | {"output_tokens": 1}}), _event("ping")]
+    index = 0
+    if reply.pieces:
+        deltas = [{"type": "text_delta", "text": piece} for piece in reply.pieces]
+        out += _block(index, {"type": "text", "text": ""}, deltas)
+        index += 1
+    for call in reply.calls:
+        half = len(call.arguments) // 2
+        parts = ("", call.arguments[:half], call.arguments[half:])
+        out += _block(index, {**_tool_use(call), "input": {}}, [{"type": "input_json_delta", "partial_json": part} for part in parts])
+        index += 1
+    delta = {"stop_reason": _stop(reply), "stop_sequence": None}
+    out.append(_event("message_delta", delta=delta, usage={"output_tokens": reply.output_tokens}))
+    return (*out, _event("message_stop"))
+
+
+def models(names: tuple[str, ...]) -> bytes:
+    data = [{"type": "model", "id": name, "display_name": name, "created_at": "2024-01-01T00:00:00Z"} for name in names]
+    return _json({"data": data, "has_more": False, "first_id": names[0], "last_id": names[-1]})
+
+
+def refusal(says: Refusal) -> bytes:
+    kind = _KINDS.get(says.status, "api_error" if says.status >= 500 else "invalid_request_error")
+    return _json({"type": "error", "error": {"type": kind, "message": says.message}, "request_id": "req_fake"})
+
+
+def error_event() -> bytes:
+    """What Anthropic sends when a stream fails after its head."""
+    return _event("error", error={"type": "overloaded_error", "message": "the fake upstream failed in mid-stream"})
+
+
+def _frame(reply: Reply, model: str) -> dict[str, Any]:
+    return {"id": "msg_fake", "type": "message", "role": "assistant", "model": reply.model or model}
+
+
+def _input_usage(reply: Reply) -> dict[str, Any]:
+    """Anthropic counts cached tokens beside `input_tokens`, OpenAI inside; a reply means the OpenAI total."""
+    return {
+        "input_tokens": reply.input_tokens - reply.cached_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": reply.cached_tokens,
+    }
+
+
+def _tool_use(call: Call) -> dict[str, Any]:
+    return {"type": "tool_use", "id": call.id, "name": call.name}
+
+
+def _block(index: int, block: dict[str, Any], deltas: list[dict[str, Any]]) -> list[bytes]:
+    opened = _event("content_block_start", index=index, content_block=block)
+    return [opened, *(_event("content_block_delta", index=index, delta=d) for d in deltas), _event("content_block_stop", index=index)]
+
+
+def _stop(reply: Reply) -> str:
+    return "tool_use" if reply.calls else "end_turn"
+
+
+def _event(kind: str, **members: Any) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + _json({"type": kind, **members}) + b"\n\n"

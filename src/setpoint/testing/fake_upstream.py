@@ -1,0 +1,133 @@
+"""A provider that does what it is told, on real sockets, in a thread of its own.
+
+    with FakeUpstream() as up:
+        up.says(status(503), text("hello"))        # in turn; the last one repeats
+        up.breaks(WireFault("cut", first=1))
+        ... call up.base_url + "/v1/chat/completions" ...
+        assert up.seen[0].json["model"] == "fake-1"
+
+It speaks HTTP/1.1 in bytes of its own, so that any wire fault can be produced, answers in the dialect of the path that was asked, keeps
+every request, and notes when a client hangs up before its answer is complete.
+"""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from typing import Self
+
+from setpoint.testing.answers import Framing
+from setpoint.testing.certificates import Certificate
+from setpoint.testing.replies import Says
+from setpoint.testing.splits import SplitMode
+from setpoint.testing.upstream_book import Seen, UpstreamBook
+from setpoint.testing.upstream_connection import UpstreamConnection
+from setpoint.testing.wire_faults import WireFault
+
+DEADLINE_S = 10.0
+BACKLOG = 1024
+
+
+class FakeUpstream:
+    """See the module. All methods are for the thread of the test. `tls` makes it speak TLS with that certificate."""
+
+    def __init__(self, tls: Certificate | None = None) -> None:
+        self._tls = tls
+        self._book = UpstreamBook()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="fake-upstream", daemon=True)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        self._open: set[UpstreamConnection] = set()
+        self._stop = asyncio.Event()
+        self._all_gone = asyncio.Event()
+        self.port: int = self._listener.getsockname()[1]
+        self.base_url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(DEADLINE_S)
+
+    # What it does
+
+    def says(self, *replies: Says) -> None:
+        """Answer the next requests so, in this order; the last reply is repeated for ever."""
+        self._book.queue(replies)
+
+    def breaks(self, fault: WireFault | None) -> None:
+        """Strike from now on, counting requests anew. None: be healthy again."""
+        self._book.change(fault=fault, since=len(self.seen))
+
+    def writes(self, mode: SplitMode = "as_recorded", seed: int = 0, framing: Framing | None = None) -> None:
+        """Cut bodies so, and frame them so instead of as usual."""
+        self._book.change(split=mode, seed=seed, framing=framing)
+
+    def holds(self, *, held: bool = True) -> None:
+        """Keep requests unanswered until `holds(held=False)`."""
+        self._book.change(held=held)
+        if not held:
+            self._loop.call_soon_threadsafe(self._release)
+
+    def forget(self) -> None:
+        """Be a healthy upstream again that has seen nothing. Open connections stay open."""
+        self._book.clear()
+        self._loop.call_soon_threadsafe(self._release)
+
+    # What it saw
+
+    @property
+    def seen(self) -> list[Seen]:
+        """Every request, in the order of arrival."""
+        return self._book.seen
+
+    @property
+    def connections(self) -> int:
+        """Accepted so far."""
+        return self._book.connections
+
+    @property
+    def connections_open(self) -> int:
+        return self._book.connections_open
+
+    def wait_for(self, condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
+        """Until `condition` holds; it is looked at whenever something happened here. Raises TimeoutError."""
+        self._book.wait_for(condition, deadline_s)
+
+    def wait_for_requests(self, count: int, deadline_s: float = DEADLINE_S) -> list[Seen]:
+        self.wait_for(lambda: len(self.seen) >= count, deadline_s)
+        return self.seen
+
+    def wait_for_hang_up(self, no: int = 1, deadline_s: float = DEADLINE_S) -> Seen:
+        """Until the client of request `no` left before its answer was complete."""
+        self.wait_for(lambda: len(self.seen) >= no and self.seen[no - 1].hung_up_ns > 0, deadline_s)
+        return self.seen[no - 1]
+
+    # In the thread of the server
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        context = self._tls.server_context() if self._tls else None
+        server = await self._loop.create_server(self._connect, sock=self._listener, ssl=context, backlog=BACKLOG)
+        await self._stop.wait()
+        server.close()
+        self._all_gone.clear()
+        for connection in list(self._open):
+            connection.transport.abort()
+        if self._open:
+            await self._all_gone.wait()
+
+    def _connect(self) -> UpstreamConnection:
+        return UpstreamConnection(self._book, self._open, self._all_gone.set)
+
+    def _release(self) -> None:
+        for connection in list(self._open):
+            connection.release()
