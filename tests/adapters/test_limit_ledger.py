@@ -257,6 +257,28 @@ sys.stdin.readline()
 """
 
 
+LOCKER = """
+import os, sys
+from setpoint.adapters.mmap.byte_lock import lock_command, try_lock
+fd = os.open(sys.argv[1], os.O_RDWR)
+print(try_lock(fd, lock_command(int(sys.argv[2]))), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_worker_killed_with_the_lock_in_its_hand_stops_nobody(tmp_path: Path) -> None:
+    """While it lives and holds the only set, the others have their credit; at its death the kernel lets go."""
+    with workers(tmp_path / "l", 1, slots=WAYS) as [survivor]:
+        command = [sys.executable, "-c", LOCKER, str(tmp_path / "l"), str(limit_ledger._HEADER_BYTES)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+            assert holder.stdout
+            assert holder.stdout.readline() == "True\n"
+            assert [survivor.take(1, SLOW_RPM, 10, 0.0).allowed for _ in range(2)] == [True, False]
+            holder.kill()
+            holder.wait(5)
+        assert grants(survivor, 1, SLOW_RPM, 10, 0.0, 20) == 9
+
+
 def hammering(path: Path, column: int, rpm: int, burst: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", HAMMER, str(path), str(column), str(rpm), str(burst)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -264,7 +286,7 @@ def hammering(path: Path, column: int, rpm: int, burst: int) -> subprocess.Popen
 
 @pytest.mark.parametrize(("rpm", "burst"), [(500, 100), (60_000, 500)])
 def test_four_processes_stay_within_the_limit_and_one_lease_each(tmp_path: Path, rpm: int, burst: int) -> None:
-    """One of them is killed while it holds leases, and perhaps the lock; the others go on."""
+    """Real processes, real locks, as fast as they can for half a second; one is then killed with its lease."""
     processes = [hammering(tmp_path / "l", column, rpm, burst) for column in range(4)]
     try:
         streams = [(process.stdin, process.stdout) for process in processes if process.stdin and process.stdout]

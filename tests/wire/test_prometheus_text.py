@@ -105,8 +105,8 @@ def test_every_named_place_belongs_to_the_family_it_names() -> None:
     assert samples["setpoint_requests_total"][("surface", "anthropic_messages"), ("status_class", "4xx")] == 1
     assert samples["setpoint_errors_total"][(("error", "upstream_cut"),)] == 2
     assert samples["setpoint_limit_refusals_total"][(("limit", "streams"),)] == 3
-    assert samples["setpoint_tokens_total"][(("class", "image_input"),)] == 4
-    assert samples["setpoint_cost_usd_total"][()] == 5.0
+    assert samples["setpoint_worker_tokens_total"][(("class", "image_input"),)] == 4
+    assert samples["setpoint_worker_cost_usd_total"][()] == 5.0
     assert samples["setpoint_in_flight_requests"][()] == 6
     assert samples["setpoint_loop_lag_seconds"][()] == pytest.approx(0.007)
 
@@ -127,7 +127,7 @@ def test_workers_are_joined_as_each_family_says() -> None:
         for place in (g.ATTEMPTS, g.IN_FLIGHT, g.OPEN_BREAKERS, g.CONFIG_VERSION):
             page[place] = number
     samples, _ = parse(render_prometheus(live(one, two)))
-    names = ("setpoint_attempts_total", "setpoint_in_flight_requests", "setpoint_open_breakers", "setpoint_config_version")
+    names = ("setpoint_worker_attempts_total", "setpoint_in_flight_requests", "setpoint_open_breakers", "setpoint_config_version")
     assert [samples[name][()] for name in names] == [8, 8, 5, 3]
 
 
@@ -135,7 +135,7 @@ def test_a_dead_workers_counters_count_and_its_gauges_do_not() -> None:
     page = g.new_page()
     page[g.ATTEMPTS] = page[g.IN_FLIGHT] = 3
     samples, _ = parse(render_prometheus([g.Seen(page, live=False)]))
-    assert (samples["setpoint_attempts_total"][()], samples["setpoint_in_flight_requests"][()], samples["setpoint_workers"][()]) == (
+    assert (samples["setpoint_worker_attempts_total"][()], samples["setpoint_in_flight_requests"][()], samples["setpoint_workers"][()]) == (
         3,
         0,
         0,

@@ -13,7 +13,8 @@ a start of the tree, and all its readers run the same version.
 Counters of a page are never reset while the tree lives: a worker that takes over a dead worker's page counts on from there, so sums
 over all pages only grow. Gauges describe a living process: they start at 0 and count only while the page's owner lives.
 
-Metrics with labels that are not known beforehand (models, upstreams) are not here; they are folded from the trace records.
+Metrics with labels that are not known beforehand (models, upstreams) are not here; they are folded from the trace records, under other
+names (`setpoint_tokens_total` by model there, `setpoint_worker_tokens_total` here), so that nothing is summed twice.
 `wire.prometheus_text` renders pages.
 """
 
@@ -87,7 +88,7 @@ FAMILIES = (
         "Requests that ended in a fault, by its kind.",
         (("error", tuple(kind.name for kind in FaultKind)),),
     ),
-    Family("setpoint_attempts_total", "counter", "Calls made to upstreams."),
+    Family("setpoint_worker_attempts_total", "counter", "Calls made to upstreams."),
     Family("setpoint_retries_total", "counter", "Calls made after an earlier call of the same request failed, to the same target."),
     Family("setpoint_fallbacks_total", "counter", "Calls made after an earlier call of the same request failed, to another target."),
     Family("setpoint_hedges_total", "counter", "Second calls made because the first was slow."),
@@ -97,15 +98,15 @@ FAMILIES = (
     Family("setpoint_cache_misses_total", "counter", "Requests looked up in the cache and not found, by tier.", (("tier", _TIERS),)),
     Family("setpoint_single_flight_followers_total", "counter", "Requests that waited for an equal request under way."),
     Family("setpoint_limit_refusals_total", "counter", "Requests refused by a limit of their key or role.", (("limit", _LIMITS),)),
-    Family("setpoint_tokens_total", "counter", "Tokens of answers, in classes that do not overlap.", (("class", _TOKEN_CLASSES),)),
-    Family("setpoint_cost_usd_total", "counter", "Cost of answers whose price is known, in US dollars.", unit=NS),
-    Family("setpoint_saved_cost_usd_total", "counter", "What cached answers had cost, in US dollars.", unit=NS),
-    Family("setpoint_unpriced_answers_total", "counter", "Answers of models whose price is not known."),
+    Family("setpoint_worker_tokens_total", "counter", "Tokens of answers, in classes that do not overlap.", (("class", _TOKEN_CLASSES),)),
+    Family("setpoint_worker_cost_usd_total", "counter", "Cost of answers whose price is known, in US dollars.", unit=NS),
+    Family("setpoint_worker_saved_usd_total", "counter", "What cached answers had cost, in US dollars.", unit=NS),
+    Family("setpoint_worker_unpriced_total", "counter", "Answers of models whose price is not known."),
     Family("setpoint_request_bytes_total", "counter", "Bytes of request bodies received."),
     Family("setpoint_response_bytes_total", "counter", "Bytes of response bodies sent."),
     Family("setpoint_connections_total", "counter", "Client connections accepted."),
     Family("setpoint_upstream_connections_total", "counter", "Connections opened to upstreams."),
-    Family("setpoint_trace_records_total", "counter", "Trace records written to the spool."),
+    Family("setpoint_worker_records_total", "counter", "Trace records written to the spool."),
     Family("setpoint_spool_errors_total", "counter", "Writes to the spool that failed."),
     Family("setpoint_trace_drops_total", "counter", "Trace records lost because the spool could not take them."),
     Family("setpoint_config_reloads_total", "counter", "Configuration versions taken into use by workers."),
@@ -176,7 +177,7 @@ REQUESTS = _PLACE["setpoint_requests_total"]
 """Add `surface * STATUS_CLASSES + status // 100` (status 0: none was chosen)."""
 ERRORS = {kind: _PLACE["setpoint_errors_total"] + position for position, kind in enumerate(FaultKind)}
 """The place of each kind of fault."""
-ATTEMPTS = _PLACE["setpoint_attempts_total"]
+ATTEMPTS = _PLACE["setpoint_worker_attempts_total"]
 RETRIES = _PLACE["setpoint_retries_total"]
 FALLBACKS = _PLACE["setpoint_fallbacks_total"]
 HEDGES = _PLACE["setpoint_hedges_total"]
@@ -188,7 +189,7 @@ SINGLE_FLIGHT_FOLLOWERS = _PLACE["setpoint_single_flight_followers_total"]
 LIMIT_REFUSALS_REQUESTS = _PLACE["setpoint_limit_refusals_total"]
 LIMIT_REFUSALS_TOKENS = LIMIT_REFUSALS_REQUESTS + 1
 LIMIT_REFUSALS_STREAMS = LIMIT_REFUSALS_REQUESTS + 2
-TOKENS_INPUT = _PLACE["setpoint_tokens_total"]
+TOKENS_INPUT = _PLACE["setpoint_worker_tokens_total"]
 TOKENS_CACHED_READ = TOKENS_INPUT + 1
 TOKENS_CACHE_WRITE = TOKENS_INPUT + 2
 TOKENS_OUTPUT = TOKENS_INPUT + 3
@@ -196,14 +197,14 @@ TOKENS_REASONING = TOKENS_INPUT + 4
 TOKENS_AUDIO_INPUT = TOKENS_INPUT + 5
 TOKENS_AUDIO_OUTPUT = TOKENS_INPUT + 6
 TOKENS_IMAGE_INPUT = TOKENS_INPUT + 7
-COST_NANOUSD = _PLACE["setpoint_cost_usd_total"]
-SAVED_NANOUSD = _PLACE["setpoint_saved_cost_usd_total"]
-UNPRICED_ANSWERS = _PLACE["setpoint_unpriced_answers_total"]
+COST_NANOUSD = _PLACE["setpoint_worker_cost_usd_total"]
+SAVED_NANOUSD = _PLACE["setpoint_worker_saved_usd_total"]
+UNPRICED_ANSWERS = _PLACE["setpoint_worker_unpriced_total"]
 REQUEST_BYTES = _PLACE["setpoint_request_bytes_total"]
 RESPONSE_BYTES = _PLACE["setpoint_response_bytes_total"]
 CONNECTIONS = _PLACE["setpoint_connections_total"]
 UPSTREAM_CONNECTIONS_OPENED = _PLACE["setpoint_upstream_connections_total"]
-TRACE_RECORDS = _PLACE["setpoint_trace_records_total"]
+TRACE_RECORDS = _PLACE["setpoint_worker_records_total"]
 SPOOL_ERRORS = _PLACE["setpoint_spool_errors_total"]
 TRACE_DROPS = _PLACE["setpoint_trace_drops_total"]
 CONFIG_RELOADS = _PLACE["setpoint_config_reloads_total"]
