@@ -27,7 +27,7 @@ def main() -> int:
         kek=b"k" * 32,
         pepper=b"p" * 32,
     )
-    return serve(options, Log("supervisor", "debug"), lambda bound: print("started", bound[0].port, flush=True))
+    return serve(options, Log("supervisor", "debug"), lambda bound, shown: print("started", bound[0].port, flush=True))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,9 @@ class Process:
     def send(self, line: str) -> None:
         self._channel.send(line)
 
+    def hang_up(self) -> None:
+        self._channel.end()
+
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """The pid is ours until it is reaped, so it cannot be somebody else's."""
         if self.pid:
@@ -160,14 +163,16 @@ class Service:
             self._tree.log.error("cannot start a successor", service=self.name, error=str(error))  # noqa: TRY400  as above
             self._finish_replacement(False)
 
-    def stop(self, goodbye: str) -> None:
-        """Tells every process to end, and starts no other."""
+    def stop(self, goodbye: str, hang_up: bool = False) -> None:
+        """Tells every process to end, and starts no other. After hanging up, nothing more can be said to them."""
         self.wanted = False
         self._meet(Event.stop)
         if self._restart:
             self._restart.cancel()
         for process in self.processes:
             process.send(goodbye)
+            if hang_up:
+                process.hang_up()
         if not self.processes:
             self._meet(Event.exited)
 

@@ -1,6 +1,7 @@
 """What a child process other than a worker is handed at birth, and the words it speaks with the supervisor.
 
-Lines to the supervisor: `ready` once it can be used, `pong` in answer to a ping.
+Lines to the supervisor: `ready` once it can be used, `pong` in answer to a ping, `show <text>` before `ready` for what the person who
+started the gateway should see once.
 Lines from it: `ping`, `reload`, `stop <seconds>`. End of file means that the supervisor is gone: exit.
 """
 

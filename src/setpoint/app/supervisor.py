@@ -43,10 +43,14 @@ BEHIND_S = 5.0
 """What the services behind the workers have for their own end."""
 
 
-def serve(options: TreeOptions, log: Log, started: Callable[[tuple[Bound, ...]], None] | None = None) -> int:
+Started = Callable[[tuple[Bound, ...], list[str]], None]
+
+
+def serve(options: TreeOptions, log: Log, started: Started | None = None) -> int:
     """Runs the tree until it is told to stop; returns the exit code.
 
-    `started` is called once every worker is ready. Raises DataDirectoryError and ListenError before anything was started.
+    `started` is called once every worker is ready, with the listeners and what the engine wants to have shown to a person.
+    Raises DataDirectoryError and ListenError before anything was started.
     """
     directory = take(options.data_dir)
     listeners = bind_all(options, log)
@@ -80,7 +84,7 @@ class Supervisor:
         listeners: tuple[Bound, ...],
         log: Log,
         clock: Clock,
-        started: Callable[[tuple[Bound, ...]], None] | None = None,
+        started: Started | None = None,
     ) -> None:
         self._options, self._directory, self._listeners = options, directory, listeners
         self._log, self._clock, self._on_started = log, clock, started
@@ -90,6 +94,7 @@ class Supervisor:
         self._roll: Roll | None = None
         self._signals_seen = 0
         self._strays: set[int] = set()
+        self._shown: list[str] = []
         self._exit_code = 0
         self._stopping = False
         self._draining = False
@@ -143,7 +148,7 @@ class Supervisor:
                 service.start()
         if self._on_started and all(w.is_ready for w in self._workers):
             tell, self._on_started = self._on_started, None
-            tell(self._listeners)
+            tell(self._listeners, self._shown)
 
     def _may_start(self, service: Service) -> bool:
         """A worker needs something to serve: the last published snapshot, or on a first start the engine's first one."""
@@ -160,6 +165,8 @@ class Supervisor:
     def _heard(self, service: Service, process: Process, word: str, rest: str) -> None:
         if word in ("acked", "nacked"):
             self._publishing.heard(service, process, word, rest)
+        elif word == "show":
+            self._shown.append(rest)
         elif word == "drained":
             self._log.info("drained", service=service.name, pid=process.pid)
         else:
@@ -300,7 +307,7 @@ class Supervisor:
             return
         for service in self._behind:
             if service.wanted:
-                service.stop(f"stop {BEHIND_S:g}")
+                service.stop(f"stop {BEHIND_S:g}", hang_up=True)
         if not any(s.processes for s in self._services):
             self._loop.stop()
 

@@ -83,7 +83,8 @@ class TreeOptions:
 
 ZYGOTE = ServiceSpec("zygote", "setpoint.app.zygote:run", has_keys=True, answers_ping=True)
 ENGINE = ServiceSpec("engine", "setpoint.app.engine:run", nice=10, oom_score_adj=300, has_keys=True, writes=True, answers_ping=True)
-INGEST = ServiceSpec("ingest", "setpoint.app.ingest:run", nice=19, oom_score_adj=400, writes=True)
+INGEST = ServiceSpec("ingest", "setpoint.app.ingest:run", nice=19, oom_score_adj=400, writes=True, ready_s=900.0)
+"""It is ready once it has read what a crash left in the spools, which may be much."""
 QUERY = ServiceSpec("query", "setpoint.app.query:run", nice=19, oom_score_adj=600)
 SIM = ServiceSpec("sim", "setpoint.app.sim:run", oom_score_adj=200)
 LOCAL_MODEL = ServiceSpec("local", "setpoint.app.local_model:run", nice=5, oom_score_adj=500, ready_s=120.0)

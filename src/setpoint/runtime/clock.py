@@ -11,6 +11,9 @@ class Clock(Protocol):
     def now_s(self) -> float:
         """Monotonic seconds; only differences mean anything."""
 
+    def mono_ns(self) -> int:
+        """The same in whole nanoseconds, for durations that are recorded."""
+
     def wall_ns(self) -> int:
         """Unix time in nanoseconds; may jump."""
 
@@ -20,6 +23,9 @@ class SystemClock:
 
     def now_s(self) -> float:
         return time.monotonic()
+
+    def mono_ns(self) -> int:
+        return time.monotonic_ns()
 
     def wall_ns(self) -> int:
         return time.time_ns()

@@ -30,6 +30,11 @@ class LineChannel:
         self._unsent += line.encode() + b"\n"
         self._flush()
 
+    def end(self) -> None:
+        """Says that nothing more will come; what the other end still says is heard."""
+        if self._open and not self._unsent:
+            self._sock.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         """Ends the conversation without calling `closed`."""
         if self._open:

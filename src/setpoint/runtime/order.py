@@ -20,4 +20,4 @@ def start_order(depends_on: Mapping[str, Collection[str]]) -> list[str]:
     try:
         return list(TopologicalSorter(depends_on).static_order())
     except CycleError as cycle:
-        raise UnorderableError("services depend on each other in a circle: " + " -> ".join(cycle.args[1])) from None
+        raise UnorderableError("services depend on each other in a circle: " + " -> ".join(reversed(cycle.args[1]))) from None
