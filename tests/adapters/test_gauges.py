@@ -40,6 +40,7 @@ def test_a_killed_workers_counters_go_on_and_its_gauges_begin_again(tmp_path: Pa
     assert "setpoint_in_flight_requests 0\n" in render_prometheus(reader.seen())
     number, page = reader.claim(2, 7, os.getpid(), 1)
     assert (number, page[ATTEMPTS], page[IN_FLIGHT], page[LIVES], page[BOOT]) == (2, 1000, 0, 2, 7)
+    assert [seen.live for seen in reader.seen()] == [True]
     reader.close()
 
 

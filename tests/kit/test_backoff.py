@@ -32,6 +32,14 @@ def test_what_happened_before_the_window_counts_no_more() -> None:
     assert sum(budget.take(29.9) for _ in range(100)) == FLOOR_RETRIES
 
 
+def test_a_pause_longer_than_the_window_forgets_every_second_of_it() -> None:
+    for second in range(WINDOW_S):
+        budget = RetryBudget()
+        for _ in range(100):
+            budget.requested(second)
+        assert sum(budget.take(20.0) for _ in range(100)) == FLOOR_RETRIES
+
+
 @given(st.lists(st.tuples(st.floats(0.0, 3.0), st.integers(0, 20), st.integers(0, 20)), max_size=60))
 def test_retries_are_never_more_than_the_ratio_and_the_floor(steps: list[tuple[float, int, int]]) -> None:
     """Counted over the ten one-second cells that end with each step."""

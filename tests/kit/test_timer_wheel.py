@@ -92,6 +92,14 @@ def test_a_deadline_pushed_at_every_chunk_fires_once_at_the_last_one() -> None:
     assert fired_at(wheel, timer, [39.8, 39.9, 39.95, 40.0, 50.0]) == [39.95]
 
 
+def test_a_deadline_moved_nearer_fires_there() -> None:
+    wheel = TimerWheel()
+    timer = wheel.timer(lambda _: None)
+    for at_s in (40.0, 2.0, 1.5):
+        timer.set(at_s)
+    assert fired_at(wheel, timer, [1.0, 1.49, 1.55, 2.05, 40.05]) == [1.55]
+
+
 def test_a_timer_cleared_by_an_earlier_callback_of_the_same_turn_does_not_fire() -> None:
     wheel = TimerWheel()
     fired: list[str] = []

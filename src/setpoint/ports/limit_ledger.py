@@ -5,7 +5,8 @@ Guarantees every adapter gives:
 - Over any span of T seconds a scope is granted at most `burst + rpm / 60 * T` requests plus one lease for each worker. A
   lease is one token below 1,200 a minute, else what 50 ms of the rate bring (and never over a sixteenth of the burst).
 - `take` answers at once. It never waits for another process longer than 100 microseconds.
-- A refusal's `retry_after_s` is true: a request that comes so much later is granted, if nobody else took the token.
+- A refusal's `retry_after_s` is true: a request that comes so much later is granted, if nobody else took the token. (A worker that
+  could not reach the shared count in time may have spent one token on credit; then it is one token later.)
 - A process that dies at any moment gives up its locks; what it had leased and not spent is lost to the bucket, which
   refills at its rate. Limits are never looser for it.
 - The number of scopes held is bounded. A scope that makes room for another loses nothing when its bucket was full again;
