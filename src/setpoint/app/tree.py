@@ -83,7 +83,7 @@ class TreeOptions:
 
 ZYGOTE = ServiceSpec("zygote", "setpoint.app.zygote:run", has_keys=True, answers_ping=True)
 ENGINE = ServiceSpec("engine", "setpoint.app.engine:run", nice=10, oom_score_adj=300, has_keys=True, writes=True, answers_ping=True)
-INGEST = ServiceSpec("ingest", "setpoint.app.ingest:run", nice=19, oom_score_adj=400, writes=True, ready_s=900.0)
+INGEST = ServiceSpec("ingest", "setpoint.app.ingest:run", nice=19, oom_score_adj=400, writes=True, answers_ping=True, ready_s=900.0)
 """It is ready once it has read what a crash left in the spools, which may be much."""
 QUERY = ServiceSpec("query", "setpoint.app.query:run", nice=19, oom_score_adj=600)
 SIM = ServiceSpec("sim", "setpoint.app.sim:run", oom_score_adj=200)

@@ -85,6 +85,8 @@ def _json_line(timestamp: str, level: Level, target: str, message: str, fields: 
 
 def _pretty_line(timestamp: str, level: Level, target: str, message: str, fields: dict[str, object]) -> str:
     tail = "".join(f" {name}={value}" for name, value in fields.items())
+    if not sys.stderr.isatty():
+        return f"{timestamp[11:23]} {level:<5} {target:<12} {message}{tail}\n"
     return f"{timestamp[11:23]} \x1b[{_COLOUR[level]}m{level:<5}\x1b[0m {target:<12} {message}\x1b[2m{tail}\x1b[0m\n"
 
 
