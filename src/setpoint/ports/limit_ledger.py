@@ -2,8 +2,9 @@
 
 Guarantees every adapter gives:
 
-- Over any span of T seconds a scope is granted at most `burst + rpm / 60 * T` requests plus one lease for each worker. A
-  lease is one token below 1,200 a minute, else what 50 ms of the rate bring (and never over a sixteenth of the burst).
+- Over any span of T seconds a scope is granted at most `burst + rpm / 60 * T` requests plus one lease for each worker, plus 1 %
+  of `rpm` while the shared count cannot be reached. A lease is one token below 1,200 a minute, else what 50 ms of the rate
+  bring (and never over a sixteenth of the burst).
 - `take` answers at once. It never waits for another process longer than 100 microseconds.
 - A refusal's `retry_after_s` is true: a request that comes so much later is granted, if nobody else took the token. (A worker that
   could not reach the shared count in time may have spent one token on credit; then it is one token later.)

@@ -7,13 +7,13 @@ How a request is counted
 
         held > a quarter of the lease     spend one                                          (under 1 us)
         held <= a quarter                 visit the file for more; if its lock is busy spend what is held
-        held == 0, lock busy              try LOCK_TRIES times; then spend one token on credit, charged at the next visit
-        held == -1, lock still busy       refuse, ask to come back in BUSY_S, count an operation timeout
+        held == 0, lock busy              try LOCK_TRIES times; then spend a token on credit, charged at the next visit
+        credit spent, lock still busy     refuse, ask to come back in BUSY_S, count an operation timeout
         the bucket was empty              refuse from memory until the next token is due: a flood costs no lock
 
     Withdrawn tokens left the bucket, so over any span the grants are at most what the bucket gave out plus what workers held
     at its start plus what they owe at its end. After a visit and its own spending a worker holds at most lease - 1, and it
-    owes at most 1: together one lease per worker.
+    owes at most 1: together one lease per worker. At high rates it may owe a little more, for all workers together 1 % of the limit.
 
     Tokens unused for IDLE_S go back (`tick`), and all at `drain`.
 
@@ -58,6 +58,8 @@ LOCK_TRIES = 24
 """About 30 us in all; the lock is held for about 5 us by somebody who runs."""
 BUSY_S = 0.05
 CREDIT_TOKENS = 1
+CREDIT_PART = 100
+"""Beyond one token, all workers together may owe at most this part of a minute's limit: the 1 % that is allowed to overshoot."""
 LEASES_MAX = 16_384
 """Scopes one worker remembers; one more sends the lease back that was looked at longest ago."""
 TICK_LOOKS_MAX = 256
@@ -83,6 +85,7 @@ class _Lease:
         "borrowing",
         "burst",
         "dry_until_s",
+        "floor",
         "held",
         "left",
         "limit",
@@ -114,6 +117,7 @@ class _Lease:
     def agree(self, rpm: int, burst: int, limit: Limit, nominal: int) -> None:
         self.rpm, self.burst, self.limit, self.nominal = rpm, burst, limit, nominal
         self.renew_at = nominal // 4
+        self.floor = -CREDIT_TOKENS - rpm // (CREDIT_PART * COLUMNS)
         self.token_s = 1.0 / limit.rate_per_s
         self.dry_until_s = 0.0
 
@@ -240,7 +244,7 @@ class MmapLimitLedger:
         lease.used_s = now_s
         if now_s >= lease.dry_until_s:
             self._renew(lease, now_s)
-        floor = -CREDIT_TOKENS if lease.borrowing else 0
+        floor = lease.floor if lease.borrowing else 0
         if lease.held <= floor:
             retry_after_s = BUSY_S if lease.borrowing else lease.dry_until_s - now_s
             return Grant(False, 0, burst * lease.token_s, retry_after_s)
