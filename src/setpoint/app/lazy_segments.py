@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from setpoint.adapters.parquet.folder import SegmentFolder
 from setpoint.ports.catalog import Segment
+from setpoint.ports.files import Files
 from setpoint.ports.segments import SealedRow
 
 if TYPE_CHECKING:
@@ -26,3 +28,19 @@ class LazySegments(SegmentFolder):
 
     def merge(self, seq: int, parts: tuple[Segment, ...]) -> Iterator[Segment | None]:
         return self._parquet.merge(seq, parts)
+
+
+class LazyStoredSegments:
+    """The port `trace_store.StoredSegments`; pyarrow is loaded with the first sealed trace that is read."""
+
+    def __init__(self, files: Files, folder: Path, tmp: Path) -> None:
+        self._place = (files, folder, tmp)
+
+    @cached_property
+    def _parquet(self) -> "ParquetSegments":
+        from setpoint.adapters.parquet.segments import ParquetSegments
+
+        return ParquetSegments(*self._place)
+
+    def read(self, segment: Segment, n: int) -> tuple[dict[str, Any], bytes, bytes] | None:
+        return self._parquet.read(segment, n)
