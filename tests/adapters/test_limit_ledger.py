@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from setpoint.adapters.mmap import limit_ledger
 from setpoint.adapters.mmap.byte_lock import is_locked, lock_command, try_lock, unlock, unlock_command
-from setpoint.adapters.mmap.limit_ledger import BUSY_S, COLUMNS, IDLE_S, LEASES_MAX, WAYS, MmapLimitLedger, lease_tokens
+from setpoint.adapters.mmap.limit_ledger import BUSY_S, COLUMNS, IDLE_S, LEASES_MAX, TICK_RETURNS_MAX, WAYS, MmapLimitLedger, lease_tokens
 from setpoint.kit.token_bucket import limit_per_minute
 from setpoint.ports.limit_ledger import UNLIMITED, LimitLedger
 
@@ -113,6 +113,17 @@ def test_an_unused_lease_goes_back_after_a_second(tmp_path: Path) -> None:
         assert idle.statistics(0.0).leases == 0
         other.drain(IDLE_S)
         assert other.take(1, FAST_RPM, FAST_BURST, IDLE_S).remaining == FAST_BURST - 5_001 + 1_000 - 1
+
+
+def test_one_tick_returns_a_bounded_number_of_leases_and_the_next_ones_the_rest(tmp_path: Path) -> None:
+    with workers(tmp_path / "l", 1) as [ledger]:
+        for scope in range(1, 2 * TICK_RETURNS_MAX + 2):
+            ledger.take(scope, FAST_RPM, FAST_BURST, 0.0)
+        left = []
+        for _ in range(3):
+            ledger.tick(IDLE_S)
+            left.append(ledger.statistics(0.0).leases)
+    assert left == [TICK_RETURNS_MAX + 1, 1, 0]
 
 
 def test_draining_returns_every_lease_and_keeps_deciding(tmp_path: Path) -> None:
