@@ -35,7 +35,9 @@ def draft_of(settings: Settings, sim_socket: str, sim_prices: Mapping[str, Price
     `sim_socket` is where the simulated models listen; they are offered unless switched off. `local_socket` is where the tree's own local
     model listens, when it runs: then the provider `local` is offered there unless it is switched off or given another address.
     """
-    providers = ({"local": Provider()} if local_socket else {}) | settings.providers
+    providers = dict(settings.providers)
+    if local_socket:
+        providers.setdefault("local", Provider())
     upstreams = [
         _upstream(name, provider, local_socket if name == "local" else None)
         for name, provider in providers.items()

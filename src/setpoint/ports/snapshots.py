@@ -67,6 +67,15 @@ class SnapshotWriter(Protocol):
     def publish_changes(self, changes: Iterable[Change]) -> Current:
         """Append to the log of keys, and make it count."""
 
+    def publish_table(self, rows: Iterable[tuple[bytes, Principal]]) -> Current:
+        """A new generation of keys under the same plan: what a long log turns into."""
+
+    def current(self) -> Current | None:
+        """What counts now; None if nothing was published yet."""
+
+    def keys_whole(self, current: Current) -> bool:
+        """Whether the key table still has the hash it was published with. Reads all of it."""
+
     def newest(self) -> tuple[int, int]:
         """The greatest (epoch, version) that any file bears, counted or not; (0, 0) if there is none."""
 

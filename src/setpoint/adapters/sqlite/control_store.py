@@ -204,7 +204,7 @@ def _note(db: Connection, audit: AuditEntry) -> None:
 
 
 def _key(row: Row[Any]) -> GatewayKey:
-    return msgspec.convert(dict(row._mapping), GatewayKey)  # noqa: SLF001 - `_mapping` is public API of SQLAlchemy
+    return msgspec.convert({str(name): value for name, value in row._mapping.items()}, GatewayKey)  # noqa: SLF001 - public API
 
 
 def _secret(row: Row[Any]) -> KeySecret:

@@ -1,0 +1,157 @@
+"""Composing the control plane: store, keys, publisher and settings, as the engine process uses them.
+
+At a start: make sure an admin key exists, bring the published keys up to the store, and publish the plan of the settings if it is not the
+one that counts. After that the workers have all they need, whatever becomes of this process.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from setpoint.adapters.files.snapshots import SnapshotFiles
+from setpoint.adapters.sim.models import prices as sim_prices
+from setpoint.adapters.sqlite.control_store import SqliteControlStore
+from setpoint.app.data_directory import socket_path
+from setpoint.app.drafting import draft_of
+from setpoint.app.local_model import SOCKET as LOCAL_SOCKET
+from setpoint.app.local_model import is_installed
+from setpoint.app.settings import Settings, SettingsError, load_settings
+from setpoint.app.tree import ConfigSource
+from setpoint.control.compile import compile_plan
+from setpoint.control.draft import Draft, Problem
+from setpoint.control.keys import GatewayKeys
+from setpoint.control.prices import price_book
+from setpoint.control.publish import Publisher
+from setpoint.domain.plan import Plan, PriceBook
+from setpoint.domain.snapshot import Current
+from setpoint.kit.sealing import Keyring, SealBroken, open_sealed, seal
+from setpoint.ports.control_store import ControlStore
+from setpoint.runtime.clock import Clock
+
+SIM_SOCKET = "sim.sock"
+RESTART_SECTIONS = ("server", "storage", "security")
+"""Sections that only the next start reads."""
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What a reload came to: the plan that counts now, and the settings that only count after a restart."""
+
+    plan: Plan
+    restart_needed: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Control:
+    """The control plane of one data directory. Its methods may be called from any thread, and wait for the disk."""
+
+    settings: Settings
+    keys: GatewayKeys
+    store: ControlStore
+    publisher: Publisher
+    data_dir: Path
+    clock: Clock
+    first_admin: str | None = None
+    """The token of the admin key that this start had to make. It is nowhere else: show it to a person, once."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the settings, while an earlier plan goes on counting."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that counts now; credentials in it are sealed."""
+        return self.publisher.plan
+
+    def publish(self, settings: Settings, actor: str) -> Plan | tuple[Problem, ...]:
+        """Makes `settings` count, or says why not and leaves everything as it was."""
+        draft = _draft(settings, self.data_dir)
+        at = datetime.fromtimestamp(self.clock.wall_ns() / 1e9, UTC)
+        published = self.publisher.publish_draft(draft, price_book({upstream.provider for upstream in draft.upstreams}, at), actor)
+        if isinstance(published, Plan):
+            self.settings = settings
+        return published
+
+    def reload(self, source: ConfigSource, environ: Mapping[str, str] | None = None) -> Reloaded | tuple[Problem, ...]:
+        """Reads the configuration again. One with a mistake changes nothing."""
+        before = self.settings
+        try:
+            settings = load_settings(source.path, os.environ if environ is None else environ, source.overrides, source.profile)
+        except SettingsError as error:
+            return error.problems
+        published = self.publish(settings, "reload")
+        if not isinstance(published, Plan):
+            return published
+        self.keys.ensure_admin(_fixed_admin(settings))
+        changed = [name for name in RESTART_SECTIONS if getattr(before, name) != getattr(settings, name)]
+        return Reloaded(published, tuple(changed))
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def open_control(
+    data_dir: Path,
+    settings: Settings,
+    keyring: Keyring,
+    clock: Clock,
+    announce: Callable[[Current], None] | None = None,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> Control:
+    """The control plane, with `settings` published.
+
+    `announce` is told of each publication and must not wait. Raises ControlStoreError or OSError when the directory cannot be used, and
+    SettingsError when the settings make no plan and none was published before; else the plan that counts goes on counting.
+    """
+    (data_dir / "control").mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = SqliteControlStore(data_dir / "control" / "control.db")
+    files = SnapshotFiles(data_dir)
+    publisher = Publisher(store, files, files, clock, _sealer(keyring, random_bytes), _unsealer(keyring), announce or _tell_nobody)
+    keys = GatewayKeys(store, publisher, keyring.pepper, clock, random_bytes)
+    control = Control(settings, keys, store, publisher, data_dir, clock)
+    publisher.catch_up()
+    control.first_admin = keys.ensure_admin(_fixed_admin(settings))
+    published = control.publish(settings, "start")
+    if not isinstance(published, Plan):
+        if control.plan is None:
+            raise SettingsError(published)
+        control.problems = published
+    return control
+
+
+def problems_of(settings: Settings, data_dir: Path) -> tuple[Problem, ...]:
+    """What keeps `settings` from becoming a plan; nothing is written."""
+
+    compiled = compile_plan(_draft(settings, data_dir), 1, 1, 0, lambda _name, _key: b"", PriceBook())
+    return () if isinstance(compiled, Plan) else compiled
+
+
+def _tell_nobody(_: Current) -> None:
+    """The workers look for themselves."""
+
+
+def _draft(settings: Settings, data_dir: Path) -> Draft:
+    local = socket_path(data_dir, LOCAL_SOCKET) if is_installed() else None
+    return draft_of(settings, socket_path(data_dir, SIM_SOCKET), sim_prices(), local)
+
+
+def _fixed_admin(settings: Settings) -> str | None:
+    return settings.keys.admin.reveal() if settings.keys.admin else None
+
+
+def _sealer(keyring: Keyring, random_bytes: Callable[[int], bytes]) -> Callable[[str, str], bytes]:
+    return lambda name, key: seal(keyring.kek, random_bytes(12), key.encode(), b"upstream/" + name.encode())
+
+
+def _unsealer(keyring: Keyring) -> Callable[[str, bytes], str]:
+    """What was sealed; under another key-encryption key it counts as another credential, so the plan is published again."""
+
+    def unseal(name: str, sealed: bytes) -> str:
+        try:
+            return open_sealed(keyring.kek, sealed, b"upstream/" + name.encode()).decode()
+        except SealBroken:
+            return ""
+
+    return unseal
