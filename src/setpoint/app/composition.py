@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from setpoint.app import local_model
+from setpoint.adapters.local_model.packages import is_installed as local_model_is_installed
 from setpoint.app.settings import Settings
 from setpoint.app.tree import ENGINE, INGEST, LOCAL_MODEL, QUERY, SIM, ConfigSource, ServiceSpec, TlsFiles, TreeOptions
 from setpoint.kit.sealing import Keyring
@@ -15,7 +15,7 @@ def services(settings: Settings) -> tuple[ServiceSpec, ...]:
     wanted = [ENGINE, INGEST, QUERY]
     if _is_on(settings, "sim"):
         wanted.append(SIM)
-    if _is_on(settings, "local") and local_model.is_installed():
+    if _is_on(settings, "local") and local_model_is_installed():
         wanted.append(LOCAL_MODEL)
     return tuple(spec for spec in wanted if find_spec(spec.entry.partition(":")[0]))
 
