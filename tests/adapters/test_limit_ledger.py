@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from setpoint.adapters.mmap import limit_ledger
 from setpoint.adapters.mmap.byte_lock import is_locked, lock_command, try_lock, unlock, unlock_command
-from setpoint.adapters.mmap.limit_ledger import BUSY_S, COLUMNS, IDLE_S, LEASES_MAX, TICK_RETURNS_MAX, WAYS, MmapLimitLedger, lease_tokens
+from setpoint.adapters.mmap.limit_ledger import BUSY_S, IDLE_S, LEASES_MAX, TICK_RETURNS_MAX, MmapLimitLedger, lease_tokens
+from setpoint.adapters.mmap.limit_table import COLUMNS, HEADER_BYTES, SET_BYTES, WAYS
 from setpoint.kit.token_bucket import limit_per_minute
 from setpoint.ports.limit_ledger import UNLIMITED, LimitLedger
 
@@ -37,7 +38,7 @@ def held_by_another_process(path: Path, slots: int = 1024) -> Iterator[None]:
     """Every set of the table locked through an open file of its own."""
     fd = os.open(path, os.O_RDWR)
     for set_no in range(slots // WAYS):
-        assert try_lock(fd, lock_command(limit_ledger._HEADER_BYTES + set_no * limit_ledger._SET_BYTES))
+        assert try_lock(fd, lock_command(HEADER_BYTES + set_no * SET_BYTES))
     try:
         yield
     finally:
@@ -215,6 +216,12 @@ def test_streams_are_counted_over_workers_up_to_the_limit(tmp_path: Path) -> Non
         assert three.streams(1) == 3
 
 
+def test_a_stream_before_the_first_request_leaves_the_bucket_full(tmp_path: Path) -> None:
+    with workers(tmp_path / "l", 1) as [ledger]:
+        assert ledger.open_stream(1, 3, 0.0)
+        assert grants(ledger, 1, SLOW_RPM, 10, 0.0, 20) == 10
+
+
 def test_the_streams_of_a_dead_worker_are_forgotten(tmp_path: Path) -> None:
     with workers(tmp_path / "l", 2) as [living, dead]:
         for scope in (1, 2, 3):
@@ -293,7 +300,7 @@ sys.stdin.read()
 def test_a_worker_killed_with_the_lock_in_its_hand_stops_nobody(tmp_path: Path) -> None:
     """While it lives and holds the only set, the others have their credit; at its death the kernel lets go."""
     with workers(tmp_path / "l", 1, slots=WAYS) as [survivor]:
-        command = [sys.executable, "-c", LOCKER, str(tmp_path / "l"), str(limit_ledger._HEADER_BYTES)]
+        command = [sys.executable, "-c", LOCKER, str(tmp_path / "l"), str(HEADER_BYTES)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
             assert holder.stdout
             assert holder.stdout.readline() == "True\n"
