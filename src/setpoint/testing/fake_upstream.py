@@ -29,19 +29,23 @@ BACKLOG = 1024
 
 
 class FakeUpstream:
-    """See the module. All methods are for the thread of the test. `tls` makes it speak TLS with that certificate."""
+    """See the module. All methods are for the thread of the test.
 
-    def __init__(self, tls: Certificate | None = None) -> None:
+    `tls` makes it speak TLS with that certificate; `unix_path` makes it listen there instead of on a port of 127.0.0.1.
+    """
+
+    def __init__(self, tls: Certificate | None = None, unix_path: str | None = None) -> None:
         self._tls = tls
         self._book = UpstreamBook()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fake-upstream", daemon=True)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        self._listener = _listen(unix_path)
         self._open: set[UpstreamConnection] = set()
         self._stop = asyncio.Event()
         self._all_gone = asyncio.Event()
-        self.port: int = self._listener.getsockname()[1]
+        self.port: int = 0 if unix_path else self._listener.getsockname()[1]
         self.base_url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self.certificate = tls
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -116,7 +120,9 @@ class FakeUpstream:
 
     async def _serve(self) -> None:
         context = self._tls.server_context() if self._tls else None
-        server = await self._loop.create_server(self._connect, sock=self._listener, ssl=context, backlog=BACKLOG)
+        unix = self._listener.family == socket.AF_UNIX
+        create = self._loop.create_unix_server if unix else self._loop.create_server
+        server = await create(self._connect, sock=self._listener, ssl=context, backlog=BACKLOG)
         await self._stop.wait()
         server.close()
         self._all_gone.clear()
@@ -131,3 +137,12 @@ class FakeUpstream:
     def _release(self) -> None:
         for connection in list(self._open):
             connection.release()
+
+
+def _listen(unix_path: str | None) -> socket.socket:
+    if unix_path is None:
+        return socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(unix_path)
+    listener.listen(BACKLOG)
+    return listener
