@@ -30,11 +30,15 @@ class Desk:
         self.store = SqliteControlStore(folder / "control/control.db")
         self.files = SnapshotFiles(folder)
         self.announced: list[Current] = []
-        numbers = count(first_random)
+        numbers = self._numbers = count(first_random)
         self.publisher = Publisher(
-            self.store, self.files, self.files, self.clock, lambda name, key: f"{name}|{key}".encode(), _unseal, self.announced.append
+            self.store, self.files, self.files, self.clock, self._seal, _unseal, self.announced.append
         )
         self.keys = GatewayKeys(self.store, self.publisher, PEPPER, self.clock, lambda size: next(numbers).to_bytes(size, "big"))
+
+    def _seal(self, name: str, key: str) -> bytes:
+        """Like a real one it never gives the same bytes twice."""
+        return f"{name}|{next(self._numbers)}|{key}".encode()
 
     @property
     def now_s(self) -> int:
@@ -62,7 +66,7 @@ class Desk:
 
 
 def _unseal(name: str, sealed: bytes) -> str:
-    return sealed.decode().removeprefix(f"{name}|")
+    return sealed.decode().rpartition("|")[2] if sealed.decode().startswith(f"{name}|") else ""
 
 
 def issued(result: Issued | Fault) -> Issued:

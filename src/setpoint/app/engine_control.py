@@ -22,7 +22,7 @@ from setpoint.app.local_model import SOCKET as LOCAL_SOCKET
 from setpoint.app.local_model import is_installed
 from setpoint.app.settings import Settings, SettingsError, load_settings
 from setpoint.app.tree import ConfigSource
-from setpoint.control.compile import compile_plan
+from setpoint.control.compile import Seal, Unseal, compile_plan
 from setpoint.control.draft import Draft, Problem
 from setpoint.control.keys import GatewayKeys
 from setpoint.control.prices import price_book
@@ -141,17 +141,15 @@ def _fixed_admin(settings: Settings) -> str | None:
     return settings.keys.admin.reveal() if settings.keys.admin else None
 
 
-def _sealer(keyring: Keyring, random_bytes: Callable[[int], bytes]) -> Callable[[str, str], bytes]:
+def _sealer(keyring: Keyring, random_bytes: Callable[[int], bytes]) -> Seal:
     return lambda name, key: seal(keyring.kek, random_bytes(12), key.encode(), b"upstream/" + name.encode())
 
 
-def _unsealer(keyring: Keyring) -> Callable[[str, bytes], str]:
-    """What was sealed; under another key-encryption key it counts as another credential, so the plan is published again."""
-
-    def unseal(name: str, sealed: bytes) -> str:
+def _unsealer(keyring: Keyring) -> Unseal:
+    def unseal(name: str, sealed: bytes) -> str | None:
         try:
             return open_sealed(keyring.kek, sealed, b"upstream/" + name.encode()).decode()
         except SealBroken:
-            return ""
+            return None
 
     return unseal

@@ -22,6 +22,8 @@ HEADERS_MAX = 32
 
 Seal = Callable[[str, str], bytes]
 """(upstream name, credential) to what the plan may hold of it."""
+Unseal = Callable[[str, bytes], str | None]
+"""(upstream name, sealed) to the credential; None when it was sealed with another key."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -49,9 +51,24 @@ def compile_plan(draft: Draft, epoch: int, version: int, created_ns: int, seal: 
     )
 
 
-def same_content(one: Plan, other: Plan, unseal: Callable[[str, bytes], str]) -> bool:
-    """Whether two plans mean the same; number and time of publication and the noise of sealing do not count."""
-    return _bare(one, unseal) == _bare(other, unseal)
+def same_content(one: Plan, other: Plan) -> bool:
+    """Whether two plans say the same; number and time of publication do not count."""
+    return _unnumbered(one) == _unnumbered(other)
+
+
+def reseal(before: Plan, seal: Seal, unseal: Unseal) -> Seal:
+    """A seal that leaves a credential as `before` holds it unless it changed.
+
+    Sealing twice never gives the same bytes. Without this every publication would change every upstream, and workers would drop their
+    warm connections and what they learned of it.
+    """
+    sealed_before = {upstream.name: upstream.api_key_sealed for upstream in before.upstreams}
+
+    def seal_if_changed(name: str, credential: str) -> bytes:
+        sealed = sealed_before.get(name)
+        return sealed if sealed is not None and unseal(name, sealed) == credential else seal(name, credential)
+
+    return seal_if_changed
 
 
 # Problems
@@ -222,7 +239,5 @@ def _with_stated(prices: PriceBook, draft: Draft) -> PriceBook:
     return PriceBook(prices.version, exact, rules)
 
 
-def _bare(plan: Plan, unseal: Callable[[str, bytes], str]) -> tuple[Plan, list[str | None]]:
-    upstreams = tuple(msgspec.structs.replace(upstream, api_key_sealed=None) for upstream in plan.upstreams)
-    keys = [unseal(upstream.name, upstream.api_key_sealed) if upstream.api_key_sealed else None for upstream in plan.upstreams]
-    return msgspec.structs.replace(plan, epoch=0, version=0, created_ns=0, upstreams=upstreams), keys
+def _unnumbered(plan: Plan) -> Plan:
+    return msgspec.structs.replace(plan, epoch=0, version=0, created_ns=0)

@@ -13,7 +13,7 @@ A publication that fails leaves `behind` set, and the next one publishes the who
 import threading
 from collections.abc import Callable, Sequence
 
-from setpoint.control.compile import Seal, compile_plan, same_content
+from setpoint.control.compile import Seal, Unseal, compile_plan, reseal, same_content
 from setpoint.control.draft import Draft, Problem
 from setpoint.domain.plan import Plan, PriceBook
 from setpoint.domain.principal import Principal
@@ -40,7 +40,7 @@ class Publisher:
         reader: SnapshotReader,
         clock: Clock,
         seal: Seal,
-        unseal: Callable[[str, bytes], str],
+        unseal: Unseal,
         announce: Callable[[Current], None],
     ) -> None:
         """`announce` is told of every publication; it must not wait."""
@@ -61,14 +61,15 @@ class Publisher:
         """Compiles and publishes `draft`; the plan that counts already is not published again. Problems leave everything as it was."""
         with self.turn:
             epoch, version = next_number(self._files.newest(), self._store.epoch())
-            plan = compile_plan(draft, epoch, version, self._clock.wall_ns(), self._seal, prices)
+            served = self._reader.load()
+            before = served.plan if isinstance(served, Loaded) else None
+            seal = self._seal if before is None else reseal(before, self._seal, self._unseal)
+            plan = compile_plan(draft, epoch, version, self._clock.wall_ns(), seal, prices)
             if not isinstance(plan, Plan):
                 return plan
-            served = self._reader.load()
-            if isinstance(served, Loaded) and served.plan.epoch == epoch and same_content(served.plan, plan, self._unseal):
-                return served.plan
-            is_whole = isinstance(served, Loaded) and not self.behind
-            self._publish_plan(plan, whole_keys=is_whole, actor=actor)
+            if before is not None and before.epoch == epoch and same_content(before, plan):
+                return before
+            self._publish_plan(plan, whole_keys=before is not None and not self.behind, actor=actor)
             return plan
 
     def catch_up(self) -> None:
