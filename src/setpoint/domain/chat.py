@@ -73,7 +73,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call"):
 
 class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):
     call_id: str
-    parts: "tuple[Text | Image | Document, ...]"
+    parts: "tuple[Text | Image | Document | Foreign, ...]"
     is_error: bool = False
     cache: CacheMark | None = None
 

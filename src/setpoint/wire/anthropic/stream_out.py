@@ -1,0 +1,212 @@
+"""Neutral events, to the messages stream an Anthropic client expects.
+
+Blocks follow each other: a block is closed before the next one opens. Text, refusal and thinking switch blocks when their kind changes,
+and a signature closes its block of thinking.
+
+Tool calls are the hard part. Other dialects may send the arguments of parallel calls interleaved, and a closed block cannot be opened
+again. So when a second call starts, the open one is closed only if its arguments are already a whole JSON value; otherwise the second
+call waits in a queue until they are. In practice providers send calls one after the other and nothing ever waits.
+
+The count of input tokens is often known only at the end; it is then in message_delta, where clients read the final figures.
+"""
+
+import msgspec
+
+from setpoint.domain.faults import Fault, FaultKind
+from setpoint.domain.stream import (
+    Failed,
+    Finished,
+    RefusalDelta,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    UsageReported,
+)
+from setpoint.domain.usage import Usage
+from setpoint.wire.anthropic.facts import shape_of
+from setpoint.wire.anthropic.faults import render_anthropic_stream_fault
+from setpoint.wire.anthropic.words import message_id, stop_reason
+from setpoint.wire.bodies import is_complete_json, pieces
+from setpoint.wire.dialect import DELTA_BYTES_MAX
+
+_encode = msgspec.json.Encoder().encode
+_LATE = Fault(FaultKind.upstream_server, "The provider sent arguments of a tool call after it had gone on to other content.")
+
+
+class _Call:
+    """A call that is open or waits; `pieces` are its arguments so far, the first `sent` of them are out."""
+
+    __slots__ = ("pieces", "sent", "started")
+
+    def __init__(self, started: ToolCallStarted) -> None:
+        self.started = started
+        self.pieces: list[str] = []
+        self.sent = 0
+
+    def is_whole(self) -> bool:
+        return is_complete_json("".join(self.pieces))
+
+
+class MessagesStreamRenderer:
+    __slots__ = ("_begun", "_block", "_calls", "_current", "_index", "_model", "_over", "_refused", "_usage", "_waiting")
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._begun = False
+        self._over = False
+        self._index = -1
+        self._block = ""
+        self._calls: dict[int, _Call] = {}
+        self._current: _Call | None = None
+        self._waiting: list[_Call] = []
+        self._usage = Usage()
+        self._refused = False
+
+    def render(self, event: StreamEvent) -> bytes:
+        if self._over:
+            return b""
+        if isinstance(event, UsageReported):
+            self._usage = event.usage
+            return b""
+        if isinstance(event, Failed):
+            self._over = True
+            return render_anthropic_stream_fault(event.fault, "")
+        out: list[bytes] = []
+        if not self._begun:
+            self._begin(event if isinstance(event, Started) else Started(), out)
+        self._content(event, out)
+        return b"".join(out)
+
+    def finish(self) -> bytes:
+        if self._over:
+            return b""
+        self._over = True
+        return render_anthropic_stream_fault(Fault(FaultKind.upstream_cut, "The answer ended before it was complete."), "")
+
+    def _begin(self, event: Started, out: list[bytes]) -> None:
+        self._begun = True
+        message: dict[str, object] = {
+            "id": message_id(event.id),
+            "type": "message",
+            "role": "assistant",
+            "model": self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": shape_of(self._usage),
+        }
+        out.append(_named(b"message_start", b'"message":' + _encode(message)))
+
+    def _content(self, event: StreamEvent, out: list[bytes]) -> None:
+        if isinstance(event, TextDelta):
+            self._text(event.text, out)
+        elif isinstance(event, ToolCallDelta):
+            self._arguments(event, out)
+        elif isinstance(event, ToolCallStarted):
+            self._start_call(event, out)
+        elif isinstance(event, ThinkingDelta):
+            self._thinking(event, out)
+        elif isinstance(event, RefusalDelta):
+            self._refused = True
+            self._text(event.text, out)
+        elif isinstance(event, Finished):
+            self._end(event, out)
+
+    # ---------------------------------------------------------------- blocks
+
+    def _open(self, kind: str, block: bytes, out: list[bytes]) -> None:
+        self._close(out)
+        self._index += 1
+        self._block = kind
+        out.append(_named(b"content_block_start", b'"index":%d,"content_block":' % self._index + block))
+
+    def _close(self, out: list[bytes]) -> None:
+        if self._block:
+            self._block = ""
+            self._current = None
+            out.append(_named(b"content_block_stop", b'"index":%d' % self._index))
+
+    def _emit(self, kind: bytes, member: bytes, text: str, out: list[bytes]) -> None:
+        before = b'"index":%d,"delta":{"type":"' % self._index + kind + b'","' + member + b'":'
+        for piece in pieces(text, DELTA_BYTES_MAX):
+            out.append(_named(b"content_block_delta", before + _encode(piece) + b"}"))  # noqa: PERF401  one piece as a rule
+
+    def _text(self, text: str, out: list[bytes]) -> None:
+        if not text:
+            return
+        if self._block != "text":
+            self._settle_calls(out)
+            self._open("text", b'{"type":"text","text":""}', out)
+        self._emit(b"text_delta", b"text", text, out)
+
+    def _thinking(self, event: ThinkingDelta, out: list[bytes]) -> None:
+        if event.redacted:
+            self._settle_calls(out)
+            self._open("redacted", _encode({"type": "redacted_thinking", "data": event.redacted}), out)
+            self._close(out)
+            return
+        if self._block != "thinking":
+            self._settle_calls(out)
+            self._open("thinking", b'{"type":"thinking","thinking":"","signature":""}', out)
+        if event.text:
+            self._emit(b"thinking_delta", b"thinking", event.text, out)
+        if event.signature:
+            signature = b'"index":%d,"delta":{"type":"signature_delta","signature":' % self._index
+            out.append(_named(b"content_block_delta", signature + _encode(event.signature) + b"}"))
+            self._close(out)
+
+    # ---------------------------------------------------------------- tool calls
+
+    def _start_call(self, event: ToolCallStarted, out: list[bytes]) -> None:
+        call = self._calls[event.index] = _Call(event)
+        if self._current is not None and (self._waiting or not self._current.is_whole()):
+            self._waiting.append(call)
+        else:
+            self._open_call(call, out)
+
+    def _open_call(self, call: _Call, out: list[bytes]) -> None:
+        block = {"type": "tool_use", "id": call.started.id, "name": call.started.name, "input": {}}
+        self._open("tool", _encode(block), out)
+        self._current = call
+        self._send(call, out)
+
+    def _arguments(self, event: ToolCallDelta, out: list[bytes]) -> None:
+        call = self._calls.get(event.index)
+        if call is None or (call is not self._current and call not in self._waiting):
+            if event.arguments.strip():
+                self._over = True
+                out.append(render_anthropic_stream_fault(_LATE, ""))
+            return
+        call.pieces.append(event.arguments)
+        if call is self._current:
+            self._send(call, out)
+            while self._waiting and self._current.is_whole():
+                self._open_call(self._waiting.pop(0), out)
+
+    def _send(self, call: _Call, out: list[bytes]) -> None:
+        text = "".join(call.pieces[call.sent :])
+        call.sent = len(call.pieces)
+        if text:
+            self._emit(b"input_json_delta", b"partial_json", text, out)
+
+    def _settle_calls(self, out: list[bytes]) -> None:
+        """Something else follows: calls that wait are written whole, one after the other."""
+        while self._waiting:
+            self._open_call(self._waiting.pop(0), out)
+
+    # ---------------------------------------------------------------- the end
+
+    def _end(self, event: Finished, out: list[bytes]) -> None:
+        self._over = True
+        self._settle_calls(out)
+        self._close(out)
+        delta = {"stop_reason": stop_reason(event.finish, self._refused), "stop_sequence": event.stop_sequence}
+        out.append(_named(b"message_delta", b'"delta":' + _encode(delta) + b',"usage":' + _encode(shape_of(self._usage))))
+        out.append(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+
+
+def _named(kind: bytes, members: bytes) -> bytes:
+    return b"event: " + kind + b'\ndata: {"type":"' + kind + b'",' + members + b"}\n\n"
