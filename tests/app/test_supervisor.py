@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from process_tree import ProcessTree, is_alive, process_tree, until
+from tests.app.process_tree import ProcessTree, is_alive, process_tree, until
 
 from setpoint.app.ctl_client import ask, ask_async
 

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from control_desk import START_S, Desk, fault_of, issued, key_of
+from tests.control.control_desk import START_S, Desk, fault_of, issued, key_of
 
 from setpoint.control.keys import OVERLAP_S_MAX, SECRETS_MAX, KeyWish
 from setpoint.domain.faults import FaultKind

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from control_desk import Desk
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.control.control_desk import Desk
 
 from setpoint.control.draft import Draft, Problem, UpstreamDraft
 from setpoint.control.publish import LOG_CHANGES_FREE, next_number
