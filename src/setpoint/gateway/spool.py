@@ -49,9 +49,18 @@ class SpoolWriter:
     `interval` leaves syncing to another process. `lost` counts records for which `append` said False.
     """
 
-    def __init__(self, files: Files, folder: Path, writer: int, boot: int, clock: Clock, sync: SyncWhen = "interval") -> None:
+    def __init__(
+        self,
+        files: Files,
+        folder: Path,
+        writer: int,
+        boot: int,
+        clock: Clock,
+        sync: SyncWhen = "interval",
+        rotate_bytes: int = ROTATE_BYTES,
+    ) -> None:
         self._files, self._folder, self._writer, self._boot, self._clock = files, folder, writer, boot, clock
-        self._sync = sync == "always"
+        self._sync, self._rotate_bytes = sync == "always", rotate_bytes
         self._fd = -1
         self._file_no = -1
         self._offset = 0
@@ -81,7 +90,7 @@ class SpoolWriter:
     def tick(self) -> None:
         """Call about once a second: ends a file that is full, damaged, or has not grown for a minute, so that ingest can retire it."""
         idle = self._clock.now_s() - self._used_s >= ROTATE_IDLE_S
-        if self._damaged or self._offset >= ROTATE_BYTES or (idle and self._offset > FILE_HEADER_BYTES):
+        if self._damaged or self._offset >= self._rotate_bytes or (idle and self._offset > FILE_HEADER_BYTES):
             self._open_next()
 
     def close(self) -> None:
@@ -92,7 +101,7 @@ class SpoolWriter:
     def _ready(self) -> bool:
         if self._closed:
             return False
-        if self._damaged or self._offset >= ROTATE_BYTES:
+        if self._damaged or self._offset >= self._rotate_bytes:
             self._open_next()
         return not self._damaged
 

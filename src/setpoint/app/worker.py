@@ -1,0 +1,331 @@
+"""A gateway worker, composed and run: the light process that serves traffic.
+
+Nothing of the engine's weight may be imported from here (the import rules and a test hold this line): a worker forks in milliseconds and
+has a few megabytes of its own.
+"""
+
+import asyncio
+import os
+import random
+import resource
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from setpoint.adapters.files.posix import PosixFiles
+from setpoint.adapters.files.snapshots import SnapshotFiles
+from setpoint.adapters.memory.response_cache import MemoryResponseCache
+from setpoint.adapters.mmap.gauges import GaugeFile
+from setpoint.adapters.mmap.limit_ledger import MmapLimitLedger
+from setpoint.app.context import Listener, WorkerContext
+from setpoint.app.data_directory import socket_path
+from setpoint.domain.faults import Fault, FaultKind
+from setpoint.gateway.calling import Calling
+from setpoint.gateway.deadlines import Deadlines
+from setpoint.gateway.drive import NEWS
+from setpoint.gateway.elsewhere import Switch
+from setpoint.gateway.engine import EngineDoor, engine_upstream
+from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.ids import RequestIds
+from setpoint.gateway.lane import GatewayLane
+from setpoint.gateway.local import Local
+from setpoint.gateway.meter import Meter
+from setpoint.gateway.plan_swap import Workshop, upstream_tls
+from setpoint.gateway.server import ClientConnection
+from setpoint.gateway.spool import SpoolWriter
+from setpoint.gateway.stack import stack
+from setpoint.gateway.stages.admit import admit
+from setpoint.gateway.stages.attempt import Attempt
+from setpoint.gateway.stages.authenticate import authenticate
+from setpoint.gateway.stages.cache import Cache, CachedAnswer
+from setpoint.gateway.stages.limit import limit
+from setpoint.gateway.stages.read import read
+from setpoint.gateway.stages.record import record
+from setpoint.gateway.stages.route import route
+from setpoint.gateway.turn import Turn
+from setpoint.gateway.upstream import Pool
+from setpoint.kit.backoff import RetryBudget
+from setpoint.kit.sealing import SealBroken
+from setpoint.ports.snapshots import Loaded
+from setpoint.runtime.clock import SystemClock
+from setpoint.runtime.log import Log
+from setpoint.wire import gauge_page as at
+from setpoint.wire.prometheus_text import render_prometheus
+
+POLL_S = 0.25
+"""How often CURRENT is looked at: the bound on how long a publication or a revocation can take to reach this worker."""
+BACKLOG = 4_096
+HANDSHAKE_S = 10.0
+IDLE_GRACE_S = 6.0
+"""A draining worker closes idle connections no sooner: a client that just got an answer may be sending its next request."""
+ORPHAN_DRAIN_S = 30.0
+CTL_LINE_BYTES_MAX = 4_096
+
+
+def run(context: WorkerContext) -> None:
+    """Serve until drained. The caller ends the process afterwards."""
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(GatewayWorker(context, loop).serve())
+    finally:
+        loop.close()
+
+
+class GatewayWorker:
+    """The parts of a worker, put together, and its life: start, look for news, drain."""
+
+    def __init__(self, context: WorkerContext, loop: asyncio.AbstractEventLoop, log: Log | None = None) -> None:
+        self._context = context
+        self._loop = loop
+        self._log = log or Log(f"worker-{context.slot}")
+        self._clock = clock = SystemClock()
+        self._snapshots = SnapshotFiles(context.data_dir)
+        run_dir = context.data_dir / "run"
+        self._gauges = GaugeFile(run_dir / "gauges.shm")
+        number, page = self._gauges.claim(context.slot, context.boot, os.getpid(), clock.wall_ns())
+        self._ledger = MmapLimitLedger(run_dir / "limits.shm", number)
+        self._ledger.reset_column(number)
+        self._page = page
+        self._folded = run_dir / "folded.prom"
+        self._spool = SpoolWriter(PosixFiles(), context.data_dir / "spool", context.slot, context.boot, clock, context.spool_sync)
+        self._deadlines = Deadlines(loop)
+        self._workshop = Workshop(loop, self._deadlines, context.keyring, upstream_tls)
+        self._loaded = self._first_snapshot()
+        published = self._workshop.build(self._loaded)
+        self._workshop.adopt(published)
+        self._meter = meter = Meter(page)
+        self._turn = Turn(self._spool, loop.call_soon, meter.records, meter.records_lost)
+        self.lane = GatewayLane(loop, clock, self._deadlines, self._turn, RequestIds(os.urandom), meter, published, self._log)
+        limits = published.plan.limits
+        self._cache: MemoryResponseCache[CachedAnswer] = MemoryResponseCache(limits.cache_bytes_max, limits.cache_entry_bytes_max)
+        self._engine_path = socket_path(context.data_dir, "engine.sock")
+        engine_pool = Pool(engine_upstream(self._engine_path), None, loop, self._deadlines)
+        local = Local(self._uptime_s, self._metrics_text, self._is_engine_up, lambda: self.lane.draining)
+        self.lane.elsewhere = Switch(self.lane, local, EngineDoor(self.lane, engine_pool, loop), self._wall_s)
+        self.lane.handle = record(self._stages(), self.lane.finish, self.lane.on_bug)
+        self._servers: list[asyncio.Server] = []
+        self._drained = asyncio.Event()
+        self._said = b""
+        self._polled_s = 0.0
+
+    def _stages(self) -> Callable[[Exchange], object]:
+        """The order an exchange passes. `record` is around all of it."""
+        lane, now_s, meter = self.lane, self._deadlines.now_s, self._meter
+        uniform = random.Random(os.urandom(16)).random
+        attempt = Attempt(
+            Calling(lane.commit, self._clock.mono_ns, self._wall_s).call, self._sleep, now_s, uniform, RetryBudget(), lane.attempt_failed
+        )
+        return stack(
+            admit(lambda: lane.in_flight),  # a full worker says so before it does any work
+            authenticate(self._wall_s),  # identity before limits: a bucket belongs to somebody
+            limit(self._ledger, now_s, meter.limit_refused),  # limits before anybody looks into the body
+            read(),  # what is asked, once
+            route(uniform),  # where it may go; its policy decides about the cache
+            Cache(self._cache, self._deadlines, meter.followed).stage(),  # a hit needs no upstream at all
+            core=attempt.handle,
+        )
+
+    # ---- life
+
+    async def serve(self) -> None:
+        """Listen, say so, and follow the supervisor's words until drained."""
+        context = self._context
+        context.ctl.setblocking(False)
+        for listener in context.listeners:
+            self._servers.append(await self._listen(listener))
+        self._loop.add_reader(context.ctl.fileno(), self._hear)
+        self._tell("ready")
+        self._tell(f"acked {self._loaded.current.epoch}-{self._loaded.current.version}")
+        self._tick()
+        await self._drained.wait()
+        self._turn.flush()
+        self._spool.close()
+        self._ledger.drain(self._deadlines.now_s())
+        self._deadlines.stop()
+        self._tell("drained")
+
+    async def _listen(self, listener: Listener) -> asyncio.Server:
+        lane, purpose, tls = self.lane, listener.purpose, listener.tls
+        return await self._loop.create_server(
+            lambda: ClientConnection(lane, purpose, tls=tls is not None),
+            sock=listener.sock,
+            ssl=tls,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=HANDSHAKE_S if tls is not None else None,
+        )
+
+    def _tick(self) -> None:
+        """Housekeeping, four times a second."""
+        if self._drained.is_set():
+            return
+        began_s = self._loop.time()
+        self._look_for_news()
+        self._ledger.tick(began_s)
+        self._spool.tick()
+        self._gauge(began_s)
+        self._loop.call_later(POLL_S, self._tick)
+
+    def _gauge(self, now_s: float) -> None:
+        page, lane = self._page, self.lane
+        if self._polled_s:
+            page[at.LOOP_LAG_NS] = max(0, int((now_s - self._polled_s - POLL_S) * 1e9))
+        self._polled_s = now_s
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        statistics = self._cache.statistics()
+        page[at.CPU_NS] = int((usage.ru_utime + usage.ru_stime) * 1e9)
+        page[at.RESIDENT_BYTES] = _resident_bytes()
+        page[at.ACTIVE_CONNECTIONS] = len(lane.connections)
+        page[at.UPSTREAM_CONNECTIONS] = self._workshop.connections()
+        page[at.QUEUED] = self._workshop.waiting()
+        page[at.OPEN_BREAKERS] = self._workshop.open_breakers()
+        page[at.BODY_BYTES_HELD] = lane.body_bytes_held
+        page[at.CACHE_ENTRIES_L1], page[at.CACHE_BYTES_L1] = statistics.size, statistics.bytes
+        page[at.CONFIG_EPOCH], page[at.CONFIG_VERSION] = lane.published.plan.epoch, lane.published.version
+        page[at.CONFIG_OLDEST_EPOCH], page[at.CONFIG_OLDEST_VERSION] = lane.oldest_in_use()
+        page[at.DRAINING] = int(lane.draining)
+
+    # ---- configuration
+
+    def _first_snapshot(self) -> Loaded:
+        loaded = self._snapshots.load_any()
+        if not isinstance(loaded, Loaded):
+            raise RuntimeError(f"there is no usable snapshot: {loaded.reason}")
+        if loaded.note:
+            self._log.warning("started from an earlier snapshot", reason=loaded.note)
+        return loaded
+
+    def _look_for_news(self) -> None:
+        """Take over a newer snapshot; keep the present one when it cannot be used."""
+        if not self._snapshots.changed(self._loaded.stamp):
+            return
+        loaded = self._snapshots.load(self._loaded)
+        if not isinstance(loaded, Loaded):
+            self._log.error("a published snapshot cannot be loaded", reason=loaded.reason)
+            self._page[at.CONFIG_REJECTIONS] += 1
+            return
+        name = f"{loaded.current.epoch}-{loaded.current.version}"
+        try:
+            published = self._workshop.build(loaded)
+        except (SealBroken, ValueError, OSError) as error:
+            self._loaded = Loaded(self._loaded.current, self._loaded.plan, self._loaded.keys, loaded.stamp)
+            self._page[at.CONFIG_REJECTIONS] += 1
+            self._log.error("a published plan cannot be used", version=name, reason=str(error))
+            self._tell(f"nacked {name} {error}")
+            return
+        self._loaded = loaded
+        self._workshop.adopt(published)
+        self.lane.take_over(published)
+        self._page[at.CONFIG_RELOADS] += 1
+        self._tell(f"acked {name}")
+
+    # ---- the supervisor
+
+    def _tell(self, line: str) -> None:
+        try:
+            self._context.ctl.send(line.encode() + b"\n")
+        except OSError:
+            return  # gone, or not reading; its end is heard by the reader
+
+    def _hear(self) -> None:
+        try:
+            data = self._context.ctl.recv(CTL_LINE_BYTES_MAX)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self._context.ctl.fileno())
+            self._drain(ORPHAN_DRAIN_S, end_streams=True)
+            return
+        *lines, self._said = (self._said + data).split(b"\n")
+        for line in lines:
+            self._obey(line.decode("utf-8", "replace").split())
+
+    def _obey(self, words: list[str]) -> None:
+        match words:
+            case ["publish", *_]:
+                self._look_for_news()
+            case ["ping"]:
+                self._tell("pong")
+            case ["drain", seconds, mode]:
+                self._drain(float(seconds), end_streams=mode == "stop")
+
+    def _drain(self, within_s: float, *, end_streams: bool) -> None:
+        """Accept no more, finish what is under way, close what stays idle; after `within_s` end what is left with an explicit fault."""
+        if self.lane.draining:
+            return
+        self.lane.draining = True
+        for server in self._servers:
+            server.close()
+        began_s = self._loop.time()
+        self._drain_step(began_s + IDLE_GRACE_S, began_s + within_s, end_streams=end_streams)
+
+    def _drain_step(self, close_idle_s: float, until_s: float, *, end_streams: bool) -> None:
+        now_s, lane = self._loop.time(), self.lane
+        if now_s >= close_idle_s or now_s >= until_s:
+            lane.close_idle()
+        if now_s >= until_s:
+            text = (
+                "The gateway is shutting down and could not wait for this answer any longer."
+                if end_streams
+                else "This gateway worker is being replaced."
+            )
+            lane.end_all(Fault(FaultKind.draining, text, retry_after_s=1.0))
+        if not lane.connections:
+            self._drained.set()
+        elif now_s >= until_s + 1:
+            lane.abort_all()
+            self._loop.call_soon(self._drained.set)
+        else:
+            self._loop.call_later(0.05, lambda: self._drain_step(close_idle_s, until_s, end_streams=end_streams))
+
+    # ---- small things the parts ask for
+
+    async def _sleep(self, exchange: Exchange, wait_s: float) -> None:
+        due = False
+
+        def wake(now_s: float) -> None:  # noqa: ARG001
+            nonlocal due
+            due = True
+            exchange.drive.resume()
+
+        deadline = self._deadlines.timer(wake)
+        deadline.set(self._deadlines.now_s() + wait_s)
+        try:
+            while not due:
+                await NEWS
+        finally:
+            deadline.clear()
+
+    def _wall_s(self) -> float:
+        return self._clock.wall_ns() / 1e9
+
+    def _uptime_s(self) -> float:
+        return (self._clock.wall_ns() - self._context.started_ns) / 1e9
+
+    def _metrics_text(self) -> str:
+        text = render_prometheus(self._gauges.seen())
+        try:
+            return text + self._folded.read_text()
+        except OSError:
+            return text  # ingest has not folded anything yet
+
+    def _is_engine_up(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(self._engine_path)
+            except BlockingIOError:
+                return True  # its queue is full, so somebody listens
+            except OSError:
+                return False
+            return True
+
+
+def _resident_bytes() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return 0

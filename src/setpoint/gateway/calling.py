@@ -1,0 +1,198 @@
+"""One upstream call from start to end: send, wait, understand the answer.
+
+`call` returns an answer in the client's dialect or a fault, and never lets go of a call that is still under way: when the client hangs up, the
+cancellation passes through here and the upstream connection is closed at once.
+"""
+
+import zlib
+from collections.abc import Callable
+
+from setpoint.domain.faults import Fault, FaultKind
+from setpoint.domain.money import cost_nanousd
+from setpoint.domain.usage import Usage
+from setpoint.gateway.dialects import DIALECTS, EMBEDDINGS_DIALECT
+from setpoint.gateway.drive import NEWS
+from setpoint.gateway.exchange import Answer, Exchange, Result
+from setpoint.gateway.payload import Payload, payload_for, streams
+from setpoint.gateway.published import Candidate
+from setpoint.gateway.relay import Relay
+from setpoint.gateway.respond import PassThrough
+from setpoint.gateway.surfaces import EMBEDDINGS
+from setpoint.gateway.translate import TranslatingTap
+from setpoint.gateway.upstream import Call
+from setpoint.wire.dialect import Metered, StreamTap
+
+Commit = Callable[[Exchange, Relay, bytes], None]
+"""Records that a stream has begun, then lets the relay flow behind the given upstream headers."""
+
+
+class Calling:
+    """What a call needs of the worker."""
+
+    def __init__(self, commit: Commit, mono_ns: Callable[[], int], wall_s: Callable[[], float]) -> None:
+        self._commit = commit
+        self._mono_ns = mono_ns
+        self._wall_s = wall_s
+        self._passing = PassThrough()
+
+    async def call(self, exchange: Exchange, candidate: Candidate) -> Result:
+        """One attempt at one candidate. Sets what the exchange knows of its answer: usage, cost, model served, finish, times."""
+        payload = payload_for(exchange, candidate)
+        if isinstance(payload, Fault):
+            return payload
+        exchange.candidate = candidate
+        relay = self._relay(exchange, candidate, payload) if streams(exchange) else None
+        route = exchange.route
+        assert route is not None
+        plan = exchange.published.plan
+        call = Call(exchange.drive, (payload.head, payload.body), route.route.timeouts, plan.limits.answer_bytes_max, relay)
+        exchange.call = call
+        sent_ns = self._mono_ns()
+        candidate.line.pool.send(call)
+        try:
+            if relay is not None:
+                return await self._stream(exchange, candidate, call, relay, payload)
+            await call
+            return self._unary(exchange, candidate, call, payload)
+        finally:
+            if not call.over:
+                call.abort()
+                if relay is not None:
+                    self._settle_stream(exchange, candidate, relay)
+            exchange.upstream_ns += self._mono_ns() - sent_ns
+
+    # ---- unary
+
+    def _unary(self, exchange: Exchange, candidate: Candidate, call: Call, payload: Payload) -> Result:
+        if call.fault is not None:
+            return call.fault
+        body = _decoded(call)
+        if isinstance(body, Fault):
+            return body
+        dialect = self._spoken(exchange, candidate)
+        if call.status != 200:
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers}
+            return dialect.classify_fault(call.status, headers, body, self._wall_s())
+        facts = dialect.read_usage(body)
+        _settle(exchange, candidate, facts.usage)
+        exchange.model_served = facts.model
+        exchange.finish = facts.finish
+        headers = self._passing.lines(call.headers) + _loss_lines(payload.losses)
+        if exchange.surface.dialect == candidate.line.upstream.dialect:
+            return Answer(200, body, call.header(b"content-type") or b"application/json", headers)
+        return self._translated(exchange, candidate, body, headers)
+
+    def _translated(self, exchange: Exchange, candidate: Candidate, body: bytes, headers: bytes) -> Result:
+        answer = DIALECTS[candidate.line.upstream.dialect].decode_answer(body)
+        if isinstance(answer, Fault):
+            return answer
+        envelope = exchange.envelope
+        assert envelope is not None
+        return Answer(200, DIALECTS[exchange.surface.dialect].encode_answer(answer, envelope.model, int(self._wall_s())), headers=headers)
+
+    @staticmethod
+    def _spoken(exchange: Exchange, candidate: Candidate) -> Metered:
+        return EMBEDDINGS_DIALECT if exchange.surface is EMBEDDINGS else DIALECTS[candidate.line.upstream.dialect]
+
+    # ---- streams
+
+    def _relay(self, exchange: Exchange, candidate: Candidate, payload: Payload) -> Relay:
+        plan, route, envelope = exchange.published.plan, exchange.route, exchange.envelope
+        assert route is not None and envelope is not None  # noqa: PT018  outer stages
+        source, target = exchange.surface.dialect, candidate.line.upstream.dialect
+        tap: StreamTap
+        if source == target:
+            tap = DIALECTS[target].tap(hide_usage=payload.hide_usage)
+        else:
+            options = envelope.stream_options
+            include_usage = options is not None and bool(options.include_usage)
+            renderer = DIALECTS[source].stream_renderer(envelope.model, int(self._wall_s()), include_usage)
+            tap = TranslatingTap(DIALECTS[target].stream_decoder(), renderer)
+        kept_max = max(plan.capture.bytes_max, plan.limits.cache_entry_bytes_max)
+        relay = Relay(exchange.connection, exchange.drive, tap, route.route.timeouts.stream_events_max, kept_max)
+        relay.translated = source != target
+        return relay
+
+    async def _stream(self, exchange: Exchange, candidate: Candidate, call: Call, relay: Relay, payload: Payload) -> Result:
+        while not relay.open and not call.over:
+            await NEWS
+        if not call.streaming:
+            await call
+            return self._unary(exchange, candidate, call, payload)
+        tap = relay.tap
+        if tap.error is not None and not tap.content_started:
+            call.abort()
+            return tap.error
+        if call.fault is not None and not relay.open:
+            return call.fault
+        exchange.ttft_ns = self._mono_ns() - exchange.started_ns
+        exchange.streamed = True
+        headers = self._passing.lines(call.headers) + _loss_lines(payload.losses)
+        self._commit(exchange, relay, headers)
+        while not call.over and not relay.too_long:
+            await NEWS
+        return self._finish_stream(exchange, candidate, call, relay)
+
+    def _finish_stream(self, exchange: Exchange, candidate: Candidate, call: Call, relay: Relay) -> Answer:
+        """Say how the stream ended: whole, or with the client's dialect's own error event."""
+        rest = relay.end()
+        tap = relay.tap
+        if relay.too_long:
+            call.abort()
+            fault: Fault | None = Fault(
+                FaultKind.upstream_server, "The stream has more events than the route allows (timeouts.stream_events_max)."
+            )
+        elif tap.error is not None:
+            fault = tap.error
+        elif tap.done or tap.finish:
+            fault = None
+        else:
+            fault = call.fault or Fault(FaultKind.upstream_cut, "The upstream ended the stream before it was complete.")
+        self._settle_stream(exchange, candidate, relay)
+        exchange.fault = fault
+        if fault is not None and (relay.translated or fault is not tap.error):
+            rest += DIALECTS[exchange.surface.dialect].render_stream_fault(fault, exchange.request_id.hex())
+        return Answer(200, rest, streamed=True)
+
+    def _settle_stream(self, exchange: Exchange, candidate: Candidate, relay: Relay) -> None:
+        tap = relay.tap
+        usage = tap.usage
+        if usage is None and tap.content_started:
+            usage = Usage(input=len(exchange.body) // 4, output=max(0, tap.events - 1), estimated=True)
+        _settle(exchange, candidate, usage)
+        exchange.model_served = tap.model
+        exchange.finish = tap.finish
+        exchange.answer_bytes = relay.bytes
+        exchange.captured = relay.kept()
+
+
+def _settle(exchange: Exchange, candidate: Candidate, usage: Usage | None) -> None:
+    """Price the usage; without a usage or a price the cost stays unknown."""
+    exchange.usage = usage
+    if usage is not None and candidate.price is not None:
+        exchange.cost_nanousd = cost_nanousd(candidate.price, usage)
+
+
+def _decoded(call: Call) -> bytes | Fault:
+    """The body without content coding. We ask for identity, but some upstreams compress all the same."""
+    body = call.body()
+    coding = call.header(b"content-encoding").lower()
+    if coding in (b"", b"identity"):
+        return body
+    if coding not in (b"gzip", b"x-gzip", b"deflate"):
+        return Fault(
+            FaultKind.upstream_server, f"The upstream answered in an encoding that was not asked for ({coding.decode('latin-1')})."
+        )
+    inflate = zlib.decompressobj(wbits=47)
+    try:
+        plain = inflate.decompress(body, call.answer_bytes_max)
+    except zlib.error:
+        return Fault(FaultKind.upstream_server, "The upstream's compressed answer is damaged.")
+    if inflate.unconsumed_tail:
+        return Fault(FaultKind.upstream_server, "The upstream's compressed answer is larger than the gateway accepts.")
+    return plain
+
+
+def _loss_lines(losses: tuple[str, ...]) -> bytes:
+    """What the upstream's dialect could not say, said to the client."""
+    return b"x-setpoint-untranslated: %b\r\n" % ", ".join(losses).encode("ascii", "replace") if losses else b""

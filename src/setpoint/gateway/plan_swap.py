@@ -1,0 +1,74 @@
+"""From a loaded snapshot to what exchanges use, keeping alive what did not change: pools with their warm connections, and breakers."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from functools import partial
+
+from setpoint.domain.plan import Plan, Upstream
+from setpoint.gateway.deadlines import Deadlines
+from setpoint.gateway.published import Line, Published
+from setpoint.gateway.upstream import Pool
+from setpoint.kit.sealing import Keyring, key_digest, open_sealed
+from setpoint.ports.snapshots import Loaded
+
+
+class Workshop:
+    """Builds a `Published` for each snapshot."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines, keyring: Keyring, tls_for: Callable[[Upstream], ssl.SSLContext | None]
+    ) -> None:
+        self._loop = loop
+        self._deadlines = deadlines
+        self._keyring = keyring
+        self._tls_for = tls_for
+        self._lines: dict[Upstream, Line] = {}
+
+    def build(self, loaded: Loaded) -> Published:
+        """Raises SealBroken, ValueError or OSError when the plan cannot be used here; nothing has changed then."""
+        lines = {upstream.name: self._lines.get(upstream) or self._new_line(upstream) for upstream in loaded.plan.upstreams}
+        check_targets(loaded.plan)
+        return Published(loaded.plan, loaded.keys, lines, partial(key_digest, self._keyring.pepper))
+
+    def adopt(self, published: Published) -> None:
+        """`published` is in use now: close the pools that it does not name."""
+        lines = {line.upstream: line for line in published.lines.values()}
+        for upstream, line in self._lines.items():
+            if upstream not in lines:
+                line.pool.close()
+        self._lines = lines
+
+    def connections(self) -> int:
+        return sum(line.pool.connections for line in self._lines.values())
+
+    def waiting(self) -> int:
+        return sum(line.pool.waiting for line in self._lines.values())
+
+    def open_breakers(self) -> int:
+        return sum(1 for line in self._lines.values() for _, _, breaker in line.breakers() if breaker.state)
+
+    def _new_line(self, upstream: Upstream) -> Line:
+        secret = b""
+        if upstream.api_key_sealed is not None:
+            secret = open_sealed(self._keyring.kek, upstream.api_key_sealed, b"upstream/" + upstream.name.encode())
+        return Line(upstream, Pool(upstream, self._tls_for(upstream), self._loop, self._deadlines), secret)
+
+
+def check_targets(plan: Plan) -> None:
+    """Raises ValueError when a route names an upstream that the plan does not define."""
+    known = {upstream.name for upstream in plan.upstreams}
+    for route in plan.routes:
+        for target in route.targets:
+            if target.upstream not in known:
+                raise ValueError(f"route {route.model!r} names upstream {target.upstream!r}, which the plan does not define")
+
+
+def upstream_tls(upstream: Upstream) -> ssl.SSLContext | None:
+    """How to verify a TLS upstream: its own CA file, or the system's."""
+    if not upstream.tls:
+        return None
+    context = ssl.create_default_context(cafile=upstream.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,222 @@
+"""A published plan as a worker uses it: looked-up names, opened credentials, memos.
+
+A `Published` is built once per plan and then only read, but for its memos. Swapping the worker's reference is the whole of a configuration
+change: an exchange keeps the one it started with, and connection pools and breakers live on where the upstream did not change.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+from setpoint.domain.money import Price
+from setpoint.domain.plan import ROLE_LIMITS, Plan, RoleLimit, Route, Upstream
+from setpoint.domain.prices import find_price
+from setpoint.domain.principal import INFERENCE_ROLES, Principal
+from setpoint.gateway.upstream import Pool
+from setpoint.kit.breaker import Breaker
+from setpoint.ports.snapshots import Keys
+from setpoint.runtime.clock import rfc3339
+
+MEMO_MAX = 10_000
+"""Entries of each memo; at the limit it is emptied, because what is asked now is soon asked again."""
+KEYLESS_SCOPE = 1 << 32
+"""Bucket of callers without a key; key numbers are below."""
+
+
+class Caller:
+    """A known key, with all that the stages ask of it made ready."""
+
+    __slots__ = ("burst", "expires_s", "limit_lines", "may_infer", "principal", "rpm", "scope", "tenant")
+
+    def __init__(self, principal: Principal, role_limit: RoleLimit) -> None:
+        self.principal = principal
+        self.scope = principal.key_no or KEYLESS_SCOPE
+        self.rpm = principal.rpm or role_limit.rpm
+        self.burst = principal.burst or (principal.rpm and max(1, principal.rpm * 6 // 5)) or role_limit.burst
+        self.expires_s = principal.expires_s
+        self.may_infer = principal.role in INFERENCE_ROLES
+        self.tenant = principal.project.encode()
+        self.limit_lines = (
+            b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %%d\r\nx-ratelimit-reset-requests: %%ds\r\n"
+            b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %%d\r\nX-RateLimit-Reset: %%d\r\n" % (self.rpm, self.rpm)
+        )
+
+
+class Line:
+    """An upstream as this worker reaches it: its pool, its breakers, and the head of a request to it made ready."""
+
+    __slots__ = ("breaker_for", "pool", "upstream", "_breakers", "_heads", "_secret")
+
+    def __init__(self, upstream: Upstream, pool: Pool, secret: bytes) -> None:
+        self.upstream = upstream
+        self.pool = pool
+        self._secret = secret
+        self._heads: dict[str, bytes] = {}
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+
+    def breaker(self, path: str, model: str) -> Breaker:
+        """The breaker of one endpoint: an upstream may serve chat while embeddings, or one model, are down."""
+        key = (path, model)
+        breaker = self._breakers.get(key)
+        if breaker is None:
+            if len(self._breakers) >= MEMO_MAX:
+                self._breakers.clear()
+            limits = self.upstream.breaker
+            breaker = self._breakers[key] = Breaker(failures=limits.failures, open_s=limits.open_s, successes=limits.successes)
+        return breaker
+
+    def breakers(self) -> Iterator[tuple[str, str, Breaker]]:
+        for (path, model), breaker in self._breakers.items():
+            yield path, model, breaker
+
+    def head(self, path: str) -> bytes:
+        """The request head for `path` up to where the exchange's own headers follow."""
+        head = self._heads.get(path)
+        if head is None:
+            head = self._heads[path] = self._build_head(path)
+        return head
+
+    def _build_head(self, path: str) -> bytes:
+        upstream = self.upstream
+        port = "" if upstream.port in (0, 443 if upstream.tls else 80) else f":{upstream.port}"
+        lines = [
+            f"POST {upstream.base_path}{path} HTTP/1.1",
+            f"host: {upstream.host or 'localhost'}{port}",
+            "content-type: application/json",
+            "accept-encoding: identity",
+            "user-agent: setpoint",
+        ]
+        if self._secret and upstream.auth == "bearer":
+            lines.append(f"authorization: Bearer {self._secret.decode()}")
+        elif self._secret and upstream.auth == "x-api-key":
+            lines.append(f"x-api-key: {self._secret.decode()}")
+        lines += [f"{name}: {value}" for name, value in upstream.headers]
+        return "\r\n".join(lines).encode() + b"\r\n"
+
+
+class Candidate:
+    """One target of a route for one asked model: where to, under which name, at what price."""
+
+    __slots__ = ("breaker", "head", "line", "lines", "model", "path", "price", "weight")
+
+    def __init__(self, line: Line, path: str, model: str, weight: float, price: Price | None) -> None:
+        self.line = line
+        self.path = path
+        self.model = model
+        self.weight = weight
+        self.price = price
+        self.breaker = line.breaker(path, model)
+        self.head = line.head(path)
+        self.lines = f"x-setpoint-provider: {line.upstream.provider}\r\nx-setpoint-model: {_header_text(model)}\r\n".encode()
+
+
+class ResolvedRoute:
+    """A route for one asked model, with its candidates in configured order."""
+
+    __slots__ = ("candidates", "line", "name", "route", "turns")
+
+    def __init__(self, route: Route, candidates: tuple[Candidate, ...]) -> None:
+        self.route = route
+        self.name = route.model
+        self.candidates = candidates
+        self.turns = count()
+        self.line = f"x-setpoint-route: {_header_text(route.model)}\r\n".encode()
+
+
+class Published:
+    """A plan and the keys that count with it."""
+
+    __slots__ = (
+        "_callers",
+        "_digest",
+        "_exact",
+        "_keys",
+        "_prefixes",
+        "_resolved",
+        "created_text",
+        "keyless",
+        "line",
+        "lines",
+        "plan",
+        "version",
+    )
+
+    def __init__(self, plan: Plan, keys: Keys, lines: dict[str, Line], digest: Callable[[bytes], bytes]) -> None:
+        self.plan = plan
+        self.version = plan.version
+        self.lines = lines
+        self.created_text = rfc3339(plan.created_ns)
+        self.line = b"x-setpoint-config-version: %d\r\n" % plan.version
+        self._keys = keys
+        self._digest = digest
+        self._exact = {route.model: route for route in plan.routes if not route.model.endswith("*")}
+        wild = [route for route in plan.routes if route.model.endswith("*")]
+        self._prefixes = sorted(wild, key=lambda route: -len(route.model))
+        self._resolved: dict[tuple[str, str], ResolvedRoute | None] = {}
+        self._callers: dict[bytes, Caller | None] = {}
+        self.keyless = None if plan.keys_required else self._caller(Principal(0, "", "developer"))
+
+    def with_keys(self, keys: Keys) -> "Published":
+        """The same plan after a change of keys; forgets who was known."""
+        return Published(self.plan, keys, self.lines, self._digest)
+
+    def caller(self, token: bytes) -> Caller | None:
+        """Who holds this key; expiry is for the caller of this to check. Memoised both ways."""
+        memo = self._callers
+        if token in memo:
+            return memo[token]
+        principal = self._keys.find(self._digest(token))
+        if len(memo) >= MEMO_MAX:
+            memo.clear()
+        found = memo[token] = None if principal is None else self._caller(principal)
+        return found
+
+    def _caller(self, principal: Principal) -> Caller:
+        limits = self.plan.role_limits.get(principal.role) or ROLE_LIMITS[principal.role]
+        return Caller(principal, limits)
+
+    def resolve(self, model: str, path: str) -> ResolvedRoute | None:
+        """The route for a model as the client wrote it; None when nothing serves it."""
+        key = (model, path)
+        memo = self._resolved
+        if key in memo:
+            return memo[key]
+        if len(memo) >= MEMO_MAX:
+            memo.clear()
+        found = memo[key] = self._resolve(model, path)
+        return found
+
+    def _resolve(self, model: str, path: str) -> ResolvedRoute | None:
+        route = self._exact.get(model)
+        rest = model
+        if route is None:
+            for wild in self._prefixes:
+                prefix = wild.model[:-1]
+                if model.startswith(prefix) and len(model) > len(prefix):
+                    route, rest = wild, model[len(prefix) :] if prefix.endswith("/") else model
+                    break
+            else:
+                return None
+        candidates = []
+        for target in route.targets:
+            line = self.lines[target.upstream]
+            name = target.model.replace("*", rest) if target.model else rest
+            surface_path = native_path(path, line.upstream.dialect)
+            price = find_price(self.plan.prices, line.upstream.provider, name)
+            candidates.append(Candidate(line, surface_path, name, target.weight, price))
+        return ResolvedRoute(route, tuple(candidates))
+
+    def models(self) -> Iterator[Route]:
+        """The routes in the order a list of models shows them."""
+        yield from self.plan.routes
+
+
+def native_path(path: str, dialect: str) -> str:
+    """Where an upstream of `dialect` serves what a client asked at `path`."""
+    if path == "/embeddings":
+        return path
+    return "/messages" if dialect == "anthropic" else "/chat/completions"
+
+
+def _header_text(text: str) -> str:
+    """`text` as a header value can carry it: printable ASCII, at most 200 characters."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:200])

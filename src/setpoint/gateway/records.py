@@ -1,0 +1,105 @@
+"""Records of an exchange as bytes: the head the worker packs by hand, and the tail of texts."""
+
+from setpoint.domain.faults import Fault
+from setpoint.domain.trace import Outcome, RecordKind, RecordTail
+from setpoint.domain.usage import Usage
+from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.published import Candidate
+from setpoint.wire.spool import HEAD, encode_tail
+
+_NO_USAGE = Usage()
+TEXT_MAX = 512
+"""Characters kept of each text a client chooses; the rest is cut, because a trace is no place to smuggle megabytes into."""
+
+
+def client_text(value: bytes) -> str:
+    """A header's value as a trace keeps it."""
+    return value[:TEXT_MAX].decode("utf-8", "replace")
+
+
+def tail_of(exchange: Exchange, fault: Fault | None, prompt_bytes: int, answer_bytes: int) -> RecordTail:
+    """All texts of an END or BEGIN record."""
+    headers, caller, candidate, envelope, usage = (
+        exchange.request.headers, exchange.caller, exchange.candidate, exchange.envelope, exchange.usage,
+    )  # fmt: skip
+    tail = RecordTail(prompt_bytes=prompt_bytes, answer_bytes=answer_bytes, model_served=exchange.model_served, finish=exchange.finish)
+    if exchange.route is not None:
+        tail.route = exchange.route.name
+    if candidate is not None:
+        tail.upstream = candidate.line.upstream.name
+        tail.provider = candidate.line.upstream.provider
+        if candidate.price is not None:
+            tail.price_source = candidate.price.source
+    if envelope is not None:
+        tail.model = envelope.model[:TEXT_MAX]
+        if envelope.user:
+            tail.user = envelope.user[:TEXT_MAX]
+        if envelope.tags:
+            tail.tags = ",".join(envelope.tags)[:TEXT_MAX]
+    if caller is not None:
+        tail.project, tail.role, tail.public_id = caller.principal.project, caller.principal.role, caller.principal.public_id
+    if fault is not None:
+        tail.fault_message = fault.message[:TEXT_MAX]
+    if usage is not None:
+        tail.estimated, tail.audio_input, tail.audio_output, tail.image_input = (
+            usage.estimated, usage.audio_input, usage.audio_output, usage.image_input,
+        )  # fmt: skip
+    if b"x-request-id" in headers:
+        tail.client_request_id = client_text(headers[b"x-request-id"])
+    if b"x-setpoint-session-id" in headers:
+        tail.session_id = client_text(headers[b"x-setpoint-session-id"])
+    if b"x-setpoint-tags" in headers:
+        tail.tags = client_text(headers[b"x-setpoint-tags"])
+    if b"traceparent" in headers:
+        tail.parent_span = headers[b"traceparent"][36:52].decode("latin-1")
+    tail.saved_nanousd = exchange.saved_nanousd
+    return tail
+
+
+def end_record(
+    exchange: Exchange, outcome: Outcome, status: int, duration_ns: int, prompt: bytes, answer: bytes, answer_bytes: int
+) -> tuple[bytes, bytes]:
+    """Head and tail of the END record."""
+    fault = exchange.fault
+    usage = exchange.usage or _NO_USAGE
+    tail = encode_tail(tail_of(exchange, fault, len(exchange.request.body), answer_bytes))
+    caller = exchange.caller
+    head = HEAD.pack(
+        RecordKind.end, outcome, exchange.surface.number, exchange.cache_tier, status, exchange.attempts, exchange.request_id, exchange.trace_id,
+        exchange.start_ns, duration_ns, exchange.ttft_ns, exchange.upstream_ns, exchange.cost_nanousd,
+        usage.input, usage.cached_read, usage.cache_write, usage.output, usage.reasoning,
+        0 if caller is None else caller.principal.key_no, exchange.published.version, 0 if fault is None else fault.kind,
+        exchange.streamed, 0, len(tail), len(prompt), len(answer),
+    )  # fmt: skip
+    return head, tail
+
+
+def begin_record(exchange: Exchange, elapsed_ns: int) -> tuple[bytes, bytes]:
+    """Head and tail of a BEGIN record: who and where to, should no END ever follow."""
+    tail = encode_tail(tail_of(exchange, None, len(exchange.request.body), 0))
+    caller = exchange.caller
+    head = HEAD.pack(
+        RecordKind.begin, Outcome.ok, exchange.surface.number, exchange.cache_tier, 0, exchange.attempts, exchange.request_id, exchange.trace_id,
+        exchange.start_ns, elapsed_ns, exchange.ttft_ns, 0, -1, 0, 0, 0, 0, 0,
+        0 if caller is None else caller.principal.key_no, exchange.published.version, 0, exchange.streamed, 0, len(tail), 0, 0,
+    )  # fmt: skip
+    return head, tail
+
+
+def attempt_record(exchange: Exchange, candidate: Candidate, fault: Fault, took_ns: int) -> tuple[bytes, bytes]:
+    """Head and tail of the ATTEMPT record of a call that failed and was followed by another."""
+    upstream = candidate.line.upstream
+    tail = encode_tail(
+        RecordTail(
+            upstream=upstream.name,
+            provider=upstream.provider,
+            model=candidate.model,
+            fault_message=fault.message[:TEXT_MAX],
+            attempt_no=exchange.attempts,
+        )  # fmt: skip
+    )
+    head = HEAD.pack(
+        RecordKind.attempt, Outcome.fault, exchange.surface.number, 0, fault.upstream_status or 0, exchange.attempts, exchange.request_id,
+        exchange.trace_id, exchange.start_ns, took_ns, 0, took_ns, -1, 0, 0, 0, 0, 0, 0, exchange.published.version, fault.kind, 0, 0, len(tail), 0, 0,
+    )  # fmt: skip
+    return head, tail

@@ -1,0 +1,133 @@
+"""From an answer to the bytes of an HTTP response: the status line, Setpoint's own headers, and what passes through of the upstream's."""
+
+import http
+from collections.abc import Iterable
+
+from setpoint.domain.faults import Fault
+from setpoint.domain.money import usd
+from setpoint.domain.trace import CacheTier
+from setpoint.gateway.exchange import Answer, Exchange
+
+STATUS_LINES: dict[int, bytes] = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
+STATUS_LINES[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
+STATUS_LINES[529] = b"HTTP/1.1 529 Site is overloaded\r\n"
+
+_DROPPED = frozenset(
+    {
+        b"alt-svc",
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"date",
+        b"keep-alive",
+        b"nel",
+        b"proxy-authenticate",
+        b"proxy-connection",
+        b"report-to",
+        b"retry-after",
+        b"server",
+        b"set-cookie",
+        b"strict-transport-security",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+        b"x-powered-by",
+    }  # fmt: skip
+)
+"""Hop by hop (RFC 9110 7.6.1), said anew by us, or about the upstream's own site."""
+_DROPPED_PREFIXES = (b"x-setpoint-", b"x-ratelimit-", b"anthropic-ratelimit-", b"access-control-", b"cf-")
+_CACHE_LINES = {
+    CacheTier.bypass: b"x-setpoint-cache: bypass\r\n",
+    CacheTier.miss: b"x-setpoint-cache: miss\r\n",
+    CacheTier.hit_l1: b"x-setpoint-cache: hit-l1\r\n",
+}
+PASS_MEMO_MAX = 1_000
+
+
+def status_line(status: int) -> bytes:
+    """The status line; a status without a registered phrase gets an empty one."""
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def passes(name: bytes) -> bool:
+    """Whether an upstream's header (lower case) reaches the client."""
+    return name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
+
+
+class PassThrough:
+    """Picks the headers that reach the client; remembers names, because upstreams send the same ones each time."""
+
+    def __init__(self) -> None:
+        self._memo: dict[bytes, bool] = {}
+
+    def lines(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        memo = self._memo
+        out = []
+        for name, value in headers:
+            good = memo.get(name)
+            if good is None:
+                if len(memo) >= PASS_MEMO_MAX:
+                    memo.clear()
+                good = memo[name] = passes(name)
+            if good:
+                out.append(b"%b: %b\r\n" % (name, value))
+        return b"".join(out)
+
+
+def own_lines(exchange: Exchange) -> bytes:
+    """The `x-setpoint-*` and rate-limit headers that every answer carries, as far as the exchange came."""
+    request_id = exchange.request_id.hex().encode()
+    trace_id = request_id if exchange.trace_id is exchange.request_id else exchange.trace_id.hex().encode()
+    route, candidate = exchange.route, exchange.candidate
+    return b"x-setpoint-request-id: %b\r\nx-setpoint-trace-id: %b\r\n%b%b%bx-setpoint-attempts: %d\r\n%b%b%b" % (
+        request_id,
+        trace_id,
+        exchange.published.line,
+        b"" if route is None else route.line,
+        b"" if candidate is None else candidate.lines,
+        exchange.attempts,
+        _CACHE_LINES[exchange.cache_tier],
+        b"x-setpoint-fallback: %d\r\n" % exchange.failovers if exchange.failovers else b"",
+        exchange.limit_headers,
+    )
+
+
+def unary_response(exchange: Exchange, answer: Answer, date_line: bytes, overhead_ns: int, *, keep_alive: bool) -> bytes:
+    """A whole response with its length."""
+    cost = exchange.cost_nanousd
+    return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%bx-setpoint-overhead-ms: %.3f\r\n%b%b\r\n%b" % (
+        status_line(answer.status),
+        date_line,
+        answer.content_type,
+        len(answer.body),
+        answer.headers,
+        own_lines(exchange),
+        overhead_ns / 1e6,
+        b"" if cost < 0 else b"x-setpoint-cost-usd: %b\r\n" % usd(cost).encode(),
+        b"" if keep_alive else b"connection: close\r\n",
+        answer.body,
+    )
+
+
+def stream_head(exchange: Exchange, headers: bytes, date_line: bytes, *, keep_alive: bool) -> bytes:
+    """The head of a streamed response. Chunked for HTTP/1.1; an HTTP/1.0 client gets a body that ends with the connection."""
+    return b"%b%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n%b%b%b%b\r\n" % (
+        STATUS_LINES[200],
+        date_line,
+        b"" if exchange.request.http10 else b"transfer-encoding: chunked\r\n",
+        headers,
+        own_lines(exchange),
+        b"" if keep_alive else b"connection: close\r\n",
+    )
+
+
+def fault_lines(fault: Fault) -> bytes:
+    """Headers that belong to a fault."""
+    lines = b"x-setpoint-error-code: %d\r\n" % fault.code
+    if fault.retry_after_s is not None:
+        whole_s = max(1, -int(-fault.retry_after_s // 1))
+        lines += b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (whole_s, max(1, int(fault.retry_after_s * 1000 + 0.999)))
+    return lines

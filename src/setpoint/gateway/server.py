@@ -1,0 +1,403 @@
+"""The server side of a client's connection: HTTP/1.1 by llhttp, one exchange at a time.
+
+    bytes ─feed→ parser ─→ complete requests wait in one FIFO ─→ active request ─answered→ next
+              ↑
+    held: what came while a request was active; reading is paused until it is answered
+
+Hot and cold requests share the FIFO, so a fast answer can never overtake a slow one before it (RFC 9112 section 9.3.2). A client that
+pipelines gets at most one read of its bytes held here; TCP holds the rest.
+
+What is refused, and why: no or two Host (RFC 9112 3.2), a head above its limit (431), a body above its limit (413), a head or body that
+trickles in too slowly (408), and whatever llhttp in strict mode rejects, among it Content-Length together with chunked. An HTTP/2 preface gets
+505 with a hint. `Upgrade` to anything but WebSocket is ignored as RFC 9110 7.8 allows, but llhttp would stop parsing there and leave
+the body to be read as the next request (a smuggling gadget), so the head is replayed to a fresh parser without the upgrade.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import httptools
+
+from setpoint.domain.faults import Fault, FaultKind
+from setpoint.domain.plan import Limits
+from setpoint.gateway.deadlines import Deadline, Deadlines
+
+PIPELINE_MAX = 128
+"""Complete requests that may wait behind the active one; the connection is closed beyond."""
+HEADERS_MAX = 200
+_UPGRADE_HEADERS = frozenset({b"upgrade", b"connection", b"http2-settings", b"keep-alive"})
+_H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+NEW, HEAD, BODY, OVER = range(4)
+"""How far the request being read has come; OVER: nothing more is read from this connection."""
+
+
+class Refusal(Exception):
+    """Raised inside a parser callback: this request is not read any further. `status` replaces the fault's own where HTTP has a better one."""
+
+    def __init__(self, fault: Fault, status: int | None = None) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+        self.status = status or fault.http_status
+
+
+class Request:
+    """One request as parsed. Header names are lower case; `headers` keeps the last of repeated ones, `repeated` the earlier.
+
+    `fault` is set when the request was refused while it was read; such a request is never looked at further.
+    """
+
+    __slots__ = ("body", "fault", "headers", "http10", "keep_alive", "method", "pieces", "repeated", "size", "target", "upgrade")
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.target = b""
+        self.fault: Refusal | None = None
+        self.headers: dict[bytes, bytes] = {}
+        self.repeated: list[tuple[bytes, bytes]] = []
+        self.pieces: list[bytes] = []
+        self.body = b""
+        self.size = 0
+        self.keep_alive = True
+        self.http10 = False
+        self.upgrade = False
+
+
+class Splice(Protocol):
+    """The other half of an upgraded connection."""
+
+    def from_client(self, data: bytes) -> None: ...
+
+    def client_lost(self) -> None: ...
+
+
+class Work(Protocol):
+    """What is under way for the active request."""
+
+    def client_gone(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Lane(Protocol):
+    """What a connection needs of the worker."""
+
+    limits: Limits
+    deadlines: Deadlines
+    draining: bool
+    body_bytes_held: int
+
+    def opened(self, connection: "ClientConnection") -> bool: ...
+
+    def closed(self, connection: "ClientConnection") -> None: ...
+
+    def dispatch(self, connection: "ClientConnection", request: Request) -> None: ...
+
+    def soon(self, callback: Callable[[], None]) -> None: ...
+
+
+class ClientConnection(asyncio.Protocol):
+    """See the module's text. One instance per accepted connection."""
+
+    __slots__ = (
+        "_active", "_deadline", "_head_bytes", "_held", "_lane", "_parser", "_queue", "_request",
+        "_stage", "_transport", "chunked", "lost", "peer", "purpose", "spliced", "tls", "work",
+    )  # fmt: skip
+
+    def __init__(self, lane: Lane, purpose: str, *, tls: bool) -> None:
+        self._lane = lane
+        self.purpose = purpose
+        self.tls = tls
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._request = Request()
+        self._stage = NEW
+        self._head_bytes = 0
+        self._queue: deque[Request] = deque()
+        self._active: Request | None = None
+        self._held = b""
+        self._deadline: Deadline = lane.deadlines.timer(self._on_deadline)
+        self.work: Work | None = None
+        self.chunked = True
+        self.lost = False
+        self.peer = ""
+        self.spliced: Splice | None = None
+
+    # ---- transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # a stream transport by construction
+        address = transport.get_extra_info("peername")
+        self.peer = address[0] if isinstance(address, tuple) else "unix"
+        if not self._lane.opened(self):
+            self.abort()
+            return
+        self._deadline.set(self._lane.deadlines.now_s() + self._lane.limits.head_s)
+
+    def data_received(self, data: bytes) -> None:
+        if self.spliced is not None:
+            self.spliced.from_client(data)
+        elif self._active is not None or self._held:
+            self._held += data
+            self._transport.pause_reading()  # type: ignore[union-attr]  # open, or nothing would be received
+        elif self._stage != OVER:
+            self._feed(data)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self.lost = True
+        self._deadline.clear()
+        if self.spliced is not None:
+            self.spliced.client_lost()
+        self._drop_bodies()
+        self._lane.closed(self)
+        if self.work is not None:
+            self.work.client_gone()
+
+    def pause_writing(self) -> None:
+        if self.work is not None:
+            self.work.pause()
+
+    def resume_writing(self) -> None:
+        if self.work is not None:
+            self.work.resume()
+
+    # ---- parsing
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgraded(data, upgrade.args[0])
+            return
+        except httptools.HttpParserError as error:
+            self._malformed(data, error)
+            return
+        if self._queue and self._active is None:
+            self._next()
+        elif self._stage != NEW and self._active is None:
+            self._wait_for_rest()
+
+    def on_message_begin(self) -> None:
+        self._request = Request()
+        self._stage = HEAD
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._request.target += url
+        self._grow_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        headers = self._request.headers
+        if name in headers:
+            self._request.repeated.append((name, headers[name]))
+        headers[name] = value
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._lane.limits.head_bytes_max or len(headers) + len(self._request.repeated) > HEADERS_MAX:
+            self._refuse_head()
+
+    def _grow_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self._lane.limits.head_bytes_max:
+            self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        raise Refusal(
+            Fault(
+                FaultKind.too_large, f"The request's head is larger than {self._lane.limits.head_bytes_max} bytes or {HEADERS_MAX} fields."
+            ),
+            431,
+        )
+
+    def on_headers_complete(self) -> None:
+        request, parser = self._request, self._parser
+        request.method = parser.get_method()
+        version = parser.get_http_version()
+        request.http10 = version == "1.0"
+        request.keep_alive = parser.should_keep_alive()
+        headers = request.headers
+        request.upgrade = b"upgrade" in headers and parser.should_upgrade()
+        if b"host" not in headers:
+            if not request.http10:
+                raise Refusal(Fault(FaultKind.bad_request, "The request has no Host header (RFC 9112 section 3.2)."))
+        elif request.repeated and any(name == b"host" for name, _ in request.repeated):
+            raise Refusal(Fault(FaultKind.bad_request, "The request has more than one Host header (RFC 9112 section 3.2)."))
+        limits = self._lane.limits
+        if (length := headers.get(b"content-length")) is not None and length.isdigit() and int(length) > limits.body_bytes_max:
+            raise Refusal(self._body_too_large())
+        self._stage = BODY
+        if b"expect" in headers:
+            if headers[b"expect"].lower() != b"100-continue":
+                raise Refusal(Fault(FaultKind.bad_request, "Only 'Expect: 100-continue' can be met."), 417)
+            if self._active is None and not self._queue and not request.http10:
+                self.write(CONTINUE)
+
+    def on_body(self, data: bytes) -> None:
+        request = self._request
+        request.pieces.append(data)
+        request.size += len(data)
+        self._lane.body_bytes_held += len(data)
+        if request.size > self._lane.limits.body_bytes_max:
+            raise Refusal(self._body_too_large())
+        if self._lane.body_bytes_held > self._lane.limits.bodies_bytes_max:
+            raise Refusal(Fault(FaultKind.overloaded, "The gateway holds too many large request bodies now.", retry_after_s=1.0))
+
+    def _body_too_large(self) -> Fault:
+        return Fault(FaultKind.too_large, f"The request's body is larger than {self._lane.limits.body_bytes_max} bytes.")
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        if request.upgrade:
+            return  # queued by _upgraded, once it is known what the bytes behind the head are
+        pieces = request.pieces
+        if pieces:
+            request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            request.pieces = []
+        if len(self._queue) >= PIPELINE_MAX:
+            raise Refusal(Fault(FaultKind.overloaded, f"More than {PIPELINE_MAX} requests were pipelined on one connection."))
+        self._queue.append(request)
+        self._stage = NEW
+
+    def _upgraded(self, data: bytes, offset: int) -> None:
+        request = self._request
+        if request.headers.get(b"upgrade", b"").lower() == b"websocket" and request.method == b"GET":
+            self._held = data[offset:]
+            self._stage = OVER
+            self._queue.append(request)
+            if self._active is None:
+                self._next()
+            return
+        request.upgrade = False
+        head = [b"%b %b HTTP/1.%d\r\n" % (request.method, request.target, 0 if request.http10 else 1)]
+        for name, value in [*request.repeated, *request.headers.items()]:
+            if name not in _UPGRADE_HEADERS:
+                head.append(b"%b: %b\r\n" % (name, value))
+        self._parser = httptools.HttpRequestParser(self)
+        self._feed(b"".join(head) + b"\r\n" + data[offset:])
+
+    def _malformed(self, data: bytes, error: httptools.HttpParserError) -> None:
+        """Answer what can be answered and close: after a parse error nobody knows where the next request begins."""
+        cause = error.__context__
+        if isinstance(cause, Refusal):
+            refusal = cause
+        elif data.startswith(_H2_PREFACE):
+            text = "This port speaks HTTP/1.1; HTTP/2 is not offered here. Send requests as HTTP/1.1."
+            refusal = Refusal(Fault(FaultKind.bad_request, text), 505)
+        elif isinstance(error, httptools.HttpParserCallbackError) and cause is not None:
+            raise cause  # a bug of ours, not the client's
+        else:
+            refusal = Refusal(Fault(FaultKind.bad_request, f"The request is not valid HTTP/1.1: {error}."))
+        self._refuse(refusal)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Queue the half-read request as a refused one, the last of this connection."""
+        request = self._request
+        request.fault = refusal
+        request.keep_alive = False
+        self._stage = OVER
+        self._queue.append(request)
+        if self._active is None:
+            self._next()
+
+    def _wait_for_rest(self) -> None:
+        """Half a request is here: a deadline for the rest of its head, or of its body."""
+        limits = self._lane.limits
+        self._deadline.set(self._lane.deadlines.now_s() + (limits.head_s if self._stage == HEAD else limits.body_s))
+
+    def _on_deadline(self, now_s: float) -> None:  # noqa: ARG002
+        if self._active is not None:
+            return
+        if self._stage in (HEAD, BODY):
+            part = "head" if self._stage == HEAD else "body"
+            self._refuse(Refusal(Fault(FaultKind.request_timeout, f"The request's {part} did not arrive in time.")))
+        else:
+            self.close()
+
+    # ---- the FIFO
+
+    def _next(self) -> None:
+        """Start the oldest waiting request."""
+        request = self._queue.popleft()
+        self._active = request
+        self._deadline.clear()
+        self.chunked = not request.http10
+        self._lane.dispatch(self, request)
+
+    def answered(self, *, keep_alive: bool) -> None:
+        """The active request's answer is written whole; go on with the next, or close."""
+        request, self._active, self.work = self._active, None, None
+        if request is not None:
+            self._lane.body_bytes_held -= request.size
+        if self.lost:
+            return
+        if not keep_alive or (self._stage == OVER and not self._queue):
+            self.close()
+        elif self._queue:
+            self._lane.soon(self._next_if_idle)
+        elif self._held:
+            held, self._held = self._held, b""
+            self._transport.resume_reading()  # type: ignore[union-attr]  # not lost, so open
+            self._feed(held)
+        elif self._stage != NEW:
+            self._wait_for_rest()
+        else:
+            self._deadline.set(self._lane.deadlines.now_s() + self._lane.limits.idle_s)
+
+    def _next_if_idle(self) -> None:
+        if self._active is None and self._queue and not self.lost:
+            self._next()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing under way and nothing half read."""
+        return self._active is None and not self._queue and self._stage == NEW
+
+    # ---- writing
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self.lost:
+            self._transport.write(data)
+
+    def write_piece(self, data: bytes) -> None:
+        """A piece of a streamed body, as one HTTP chunk; plain for an HTTP/1.0 client."""
+        self.write(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data)
+
+    def close(self) -> None:
+        """Close once everything written is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self.lost:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self.lost and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def take_held(self) -> bytes:
+        """Bytes that came behind a request that upgrades the connection."""
+        held, self._held = self._held, b""
+        return held
+
+    def _drop_bodies(self) -> None:
+        for request in self._queue:
+            self._lane.body_bytes_held -= request.size
+        self._queue.clear()
+        if self._active is not None:
+            self._lane.body_bytes_held -= self._active.size
+            self._active = None
+        elif self._stage in (HEAD, BODY):
+            self._lane.body_bytes_held -= self._request.size

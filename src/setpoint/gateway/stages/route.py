@@ -1,0 +1,48 @@
+"""Where may this go? Resolves the model's name to a route and puts its targets in the order to try."""
+
+from collections.abc import Callable
+
+from setpoint.domain.faults import Fault, FaultKind
+from setpoint.gateway.exchange import Exchange, Result
+from setpoint.gateway.published import Candidate, ResolvedRoute
+from setpoint.gateway.stack import Handler, Stage
+
+
+def in_order(route: ResolvedRoute, uniform: Callable[[], float]) -> tuple[Candidate, ...]:
+    """The route's targets, first choice first. `uniform` draws from [0, 1).
+
+    failover: as configured. round_robin: each exchange begins one further. weighted: drawn without replacement in proportion to the
+    weights (Efraimidis and Spirakis 2006: the order of uniform^(1/weight)), so that the rest stays a fair fallback.
+    """
+    candidates = route.candidates
+    if len(candidates) == 1 or route.route.strategy == "failover":
+        return candidates
+    if route.route.strategy == "round_robin":
+        first = next(route.turns) % len(candidates)
+        return candidates[first:] + candidates[:first]
+    drawn = [(uniform() ** (1.0 / c.weight) if c.weight > 0 else -1.0, i, c) for i, c in enumerate(candidates)]
+    return tuple(c for _, _, c in sorted(drawn, key=lambda row: (-row[0], row[1])))
+
+
+def unknown_model(model: str) -> Fault:
+    text = f"No route or provider here serves the model {model[:200]!r}. GET /v1/models lists what there is."
+    return Fault(FaultKind.unknown_model, text, "model")
+
+
+def route(uniform: Callable[[], float]) -> Stage:
+    """Sets `exchange.route` and `exchange.candidates`, or ends the exchange with 404."""
+
+    def stage(inner: Handler) -> Handler:
+        async def handle(exchange: Exchange) -> Result:
+            envelope = exchange.envelope
+            assert envelope is not None
+            resolved = exchange.published.resolve(envelope.model, exchange.surface.path)
+            if resolved is None:
+                return unknown_model(envelope.model)
+            exchange.route = resolved
+            exchange.candidates = in_order(resolved, uniform)
+            return await inner(exchange)
+
+        return handle
+
+    return stage
