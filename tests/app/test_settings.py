@@ -197,7 +197,9 @@ def test_the_profile_flag_chooses_the_environment(tmp_path: Path) -> None:
 
 
 def test_a_fixed_admin_key_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
-    assert "shorter than 16" in problems(tmp_path, "keys: {admin: letmein}")[0]
+    assert "shorter than 16" in problems(tmp_path, "service: {environment: staging}\nkeys: {admin: letmein}")[0]
+    assert load(tmp_path, "keys: {admin: sk-1234}").keys.admin is not None
+    assert "shorter than 16" in problems(tmp_path, "keys: {admin: ''}")[0]
 
 
 def test_an_unknown_provider_without_an_address_says_what_is_known(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from setpoint.app.layers import Reading, Secret, decode_struct, read_text, read_tree, resolve
+from setpoint.app.litellm import convert, is_litellm
 from setpoint.app.presets import PRESETS, Preset
 from setpoint.control.draft import Problem
 from setpoint.domain.plan import AuthStyle, BreakerLimits, CachePolicy, DialectName, Limits, Retries, Strategy, Timeouts
@@ -22,6 +23,8 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
+ADMIN_KEY_CHARS_MIN = 16
+"""Outside of development, where a key like sk-1234 on loopback does no harm."""
 WORKERS_BY_ENVIRONMENT: dict[Environment, int] = {"development": 2, "staging": 2, "production": 4}
 
 
@@ -179,8 +182,8 @@ class Security(msgspec.Struct, frozen=True):
     key: Secret | None = None
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """Everything, with paths made absolute. `path` is the file it came from."""
+class Sections(msgspec.Struct, frozen=True):
+    """What a configuration file may hold."""
 
     service: Service = Service()
     server: Server = Server()
@@ -192,6 +195,12 @@ class Settings(msgspec.Struct, frozen=True):
     storage: Storage = Storage()
     observability: Observability = Observability()
     security: Security = Security()
+
+
+class Settings(Sections, frozen=True):
+    """Everything that was configured, with paths made absolute. `notices` are for a person to read at the start."""
+
+    notices: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -231,15 +240,25 @@ def load_settings(path: Path | None, environ: Mapping[str, str], overrides: Iter
     folder = (path.parent if path else Path()).resolve()
     if path is not None:
         read_tree(path, reading)
+    notices = _translate(reading) if is_litellm(reading.tree) else []
     _lay_environment(reading, environ)
     _lay_overrides(reading, overrides, profile)
     resolve(reading, environ, folder)
     _lay_vendors(reading, environ)
-    settings = decode_struct(Settings, reading.tree, "", reading)
-    reading.problems.extend(_cross_problems(settings, folder))
+    sections = decode_struct(Sections, reading.tree, "", reading)
+    reading.problems.extend(_cross_problems(sections, folder))
     if reading.problems:
         raise SettingsError(reading.problems)
-    return _absolute(settings, folder)
+    return Settings(**msgspec.structs.asdict(_absolute(sections, folder)), notices=tuple(notices))
+
+
+def _translate(reading: Reading) -> list[str]:
+    """A LiteLLM file into our form; returns what to tell the person who brought it."""
+    made = convert(reading.tree)
+    reading.tree = made.tree
+    for where, what in made.wrong:
+        reading.complain(where, what)
+    return made.notices
 
 
 def _lay_environment(reading: Reading, environ: Mapping[str, str]) -> None:
@@ -286,7 +305,7 @@ def _fill(reading: Reading, name: str, entry: dict[str, object], variables: dict
             reading.origins[f"providers.{name}.{member}"] = variable
 
 
-def _cross_problems(settings: Settings, folder: Path) -> Iterable[Problem]:
+def _cross_problems(settings: Sections, folder: Path) -> Iterable[Problem]:
     """What is wrong only when two settings are seen together."""
     for name, provider in settings.providers.items():
         if provider.preset is not None and provider.preset not in PRESETS:
@@ -301,16 +320,17 @@ def _cross_problems(settings: Settings, folder: Path) -> Iterable[Problem]:
     yield from _secret_problems(settings, folder)
 
 
-def _secret_problems(settings: Settings, folder: Path) -> Iterable[Problem]:
-    if settings.keys.admin is not None and len(settings.keys.admin.reveal()) < 16:
-        yield Problem("keys.admin", "is shorter than 16 characters; make one with `openssl rand -hex 32`")
+def _secret_problems(settings: Sections, folder: Path) -> Iterable[Problem]:
+    chars = len(settings.keys.admin.reveal()) if settings.keys.admin is not None else ADMIN_KEY_CHARS_MIN
+    if chars < (1 if settings.service.environment == "development" else ADMIN_KEY_CHARS_MIN):
+        yield Problem("keys.admin", f"is shorter than {ADMIN_KEY_CHARS_MIN} characters; make one with `openssl rand -hex 32`")
     data_dir = (folder / Path(settings.storage.data_dir).expanduser()).resolve()
     key_file = settings.security.key_file
     if key_file is not None and (folder / Path(key_file).expanduser()).resolve().is_relative_to(data_dir):
         yield Problem("security.key_file", "lies in the data directory, where a copy of that directory would hold key and lock together")
 
 
-def _absolute(settings: Settings, folder: Path) -> Settings:
+def _absolute(settings: Sections, folder: Path) -> Sections:
     def absolute(name: str | None) -> str | None:
         return str((folder / Path(name).expanduser()).resolve()) if name else None
 

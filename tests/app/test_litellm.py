@@ -1,0 +1,122 @@
+"""A LiteLLM proxy file read as it is: what it becomes, and what is said of the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from setpoint.app.drafting import draft_of
+from setpoint.app.settings import Settings, SettingsError, load_settings
+from setpoint.control.compile import compile_plan
+from setpoint.domain.plan import Plan, PriceBook, Route
+
+FILE = """
+model_list:
+  - model_name: gpt-4o
+    litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY, weight: 3, rpm: 100}
+  - model_name: gpt-4o
+    litellm_params: {model: openai/gpt-4o, api_base: http://other/v1, api_key: os.environ/KEY, timeout: 7}
+  - model_name: claude
+    litellm_params: {model: claude-3-5-haiku-latest, api_key: os.environ/KEY}
+  - model_name: small
+    litellm_params: {model: ollama/qwen, api_base: http://ollama:11434}
+  - model_name: mine
+    litellm_params: {model: hosted_vllm/org/model, api_base: http://vllm/v1}
+  - model_name: anthropic/*
+    litellm_params: {model: anthropic/*, api_key: os.environ/KEY}
+router_settings: {num_retries: 4, fallbacks: [{claude: [gpt-4o, small]}], routing_strategy: least-busy}
+litellm_settings: {cache: true, cache_params: {ttl: 9, type: redis}, drop_params: true}
+general_settings: {master_key: sk-1234, database_url: postgres://x}
+"""
+
+
+def load(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "litellm.yaml"
+    path.write_text(text)
+    return load_settings(path, {"KEY": "k"})
+
+
+def routes(settings: Settings) -> dict[str, Route]:
+    plan = compile_plan(draft_of(settings, "s", {}), 1, 1, 0, lambda _name, key: key.encode(), PriceBook())
+    assert isinstance(plan, Plan), plan
+    return {route.model: route for route in plan.routes}
+
+
+def targets(route: Route) -> list[tuple[str, str, float]]:
+    return [(target.upstream, target.model, target.weight) for target in route.targets]
+
+
+def test_deployments_of_one_name_share_its_traffic_by_weight(tmp_path: Path) -> None:
+    route = routes(load(tmp_path, FILE))["gpt-4o"]
+    assert route.strategy == "weighted"
+    assert targets(route) == [("openai", "gpt-4o", 3.0), ("openai-2", "gpt-4o", 1.0)]
+
+
+def test_deployments_with_the_same_address_and_key_are_one_provider(tmp_path: Path) -> None:
+    settings = load(tmp_path, FILE)
+    assert set(settings.providers) == {"openai", "openai-2", "anthropic", "ollama", "vllm"}
+    assert settings.providers["openai-2"].base_url == "http://other/v1"
+    assert settings.providers["ollama"].base_url == "http://ollama:11434/v1"
+
+
+def test_a_name_without_a_provider_goes_to_its_own_vendor(tmp_path: Path) -> None:
+    assert targets(routes(load(tmp_path, FILE))["claude"])[0] == ("anthropic", "claude-3-5-haiku-latest", 1.0)
+
+
+def test_fallbacks_are_tried_after_the_models_own_deployments(tmp_path: Path) -> None:
+    route = routes(load(tmp_path, FILE))["claude"]
+    assert route.strategy == "failover"
+    assert [upstream for upstream, _, _ in targets(route)] == ["anthropic", "openai", "openai-2", "ollama"]
+
+
+def test_a_wildcard_keeps_what_the_client_wrote_behind_it(tmp_path: Path) -> None:
+    assert targets(routes(load(tmp_path, FILE))["anthropic/*"]) == [("anthropic", "*", 1.0)]
+
+
+def test_retries_cache_and_master_key_are_taken_over(tmp_path: Path) -> None:
+    settings = load(tmp_path, FILE)
+    assert routes(settings)["gpt-4o"].retries.attempts == 5
+    assert (settings.cache.mode, settings.cache.ttl_s) == ("all", 9)
+    assert settings.keys.admin is not None
+    assert settings.keys.admin.reveal() == "sk-1234"
+
+
+def test_deployments_with_an_order_are_tried_in_it(tmp_path: Path) -> None:
+    text = """
+model_list:
+  - {model_name: m, litellm_params: {model: openai/b, api_key: k, order: 2}}
+  - {model_name: m, litellm_params: {model: openai/a, api_key: k, order: 1}}
+"""
+    route = routes(load(tmp_path, text))["m"]
+    assert (route.strategy, [model for _, model, _ in targets(route)]) == ("failover", ["a", "b"])
+
+
+def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
+    text = "\n".join(load(tmp_path, FILE).notices)
+    for name in ("litellm_params.rpm", "litellm_settings.drop_params", "general_settings.database_url", "routing_strategy least-busy"):
+        assert name in text
+
+
+def test_without_a_master_key_callers_are_let_in_and_that_is_said(tmp_path: Path) -> None:
+    settings = load(tmp_path, "model_list: [{model_name: m, litellm_params: {model: ollama/x}}]")
+    assert not settings.keys.required
+    assert "without a key" in settings.notices[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model_list: [{model_name: m}]", r"model_list\[0\]: needs model_name"),
+        ("model_list: [{model_name: m, litellm_params: {model: watsonx/x}}]", "provider that is not known here"),
+        ("model_list: []\nrouter_settings: 3", "router_settings: expected a section"),
+        ("model_list: [{model_name: m, litellm_params: {model: ollama/x}}]\nrouter_settings: {fallbacks: [{m: [n]}]}", "falls back to 'n'"),
+    ],
+)
+def test_what_cannot_be_read_says_where(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        load(tmp_path, text)
+
+
+def test_our_own_file_has_no_notices(tmp_path: Path) -> None:
+    assert load(tmp_path, "{}").notices == ()
+    with pytest.raises(SettingsError, match="notices: is not a setting"):
+        load(tmp_path, "notices: [x]")
