@@ -5,20 +5,26 @@ It may die at any time: traffic goes on without it, and its successor finds ever
 
 import asyncio
 import contextlib
+import gc
+import os
 import socket
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 
 from setpoint.api.app import build
 from setpoint.api.errors import ApiFault
 from setpoint.api.rest import events, services
 from setpoint.app.ctl_client import SupervisorGoneError, ask_async
 from setpoint.app.data_directory import socket_path
+from setpoint.app.engine_control import Control, Reloaded, open_control
 from setpoint.app.service_context import Conversation, ServiceContext
+from setpoint.app.settings import load_settings
 from setpoint.domain.faults import Fault, FaultKind
+from setpoint.domain.snapshot import Current
 from setpoint.runtime.clock import Clock, SystemClock
 
 SOCKET_NAME = "engine.sock"
@@ -28,25 +34,71 @@ HEAD_BYTES_MAX = 64 * 1024
 
 
 def run(context: ServiceContext) -> None:
-    """Serves until told to stop, or until the supervisor is gone."""
-    asyncio.run(_serve(context))
+    """Serves until told to stop, or until the supervisor is gone. Raises SettingsError when there is nothing to serve by."""
+    asyncio.run(_serve(context, SystemClock()))
 
 
-async def _serve(context: ServiceContext) -> None:
-    clock = SystemClock()
-    conversation = Conversation(context)
-    app = build(_routers(context, clock), context.log, clock)
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", h11_max_incomplete_event_size=HEAD_BYTES_MAX))
-    sock = _listen(socket_path(context.data_dir, SOCKET_NAME))
+async def _serve(context: ServiceContext, clock: Clock) -> None:
     async with asyncio.TaskGroup() as group:
+
+        def spawn(work: Coroutine[Any, Any, None]) -> None:
+            group.create_task(work)
+
+        control = _control(context, clock, _announcer(context, spawn))
+        conversation = Conversation(context, reload=lambda: spawn(_reload(context, control)))
         following = group.create_task(conversation.follow())
-        serving = group.create_task(server.serve(sockets=[sock]))
+        server = _server(build(_routers(context, clock), context.log, clock))
+        serving = group.create_task(server.serve(sockets=[_listen(socket_path(context.data_dir, SOCKET_NAME))]))
+        gc.collect()
+        gc.freeze()
         context.tell("ready")
         await conversation.stop.wait()
         server.config.timeout_graceful_shutdown = int(conversation.stop_s)
         server.should_exit = True
         await serving
         following.cancel()
+    control.close()
+
+
+def _control(context: ServiceContext, clock: Clock, announce: Callable[[Current], None]) -> Control:
+    """The control plane, published. What only a person can act on is told."""
+    source = context.config
+    assert context.keyring is not None, "the engine is always born with the keyring"
+    settings = load_settings(source.path, os.environ, source.overrides, source.profile)
+    control = open_control(context.data_dir, settings, context.keyring, clock, announce)
+    if control.first_admin:
+        context.tell(f"show admin key      {control.first_admin}   (shown this once)")
+    for problem in control.problems:
+        context.log.error("the configuration cannot be used; the last good one stays", problem=str(problem))
+    return control
+
+
+def _announcer(context: ServiceContext, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> Callable[[Current], None]:
+    """Tells the workers at once, through the supervisor. They would see it by themselves a little later, so a failure is only logged."""
+    loop = asyncio.get_running_loop()
+
+    async def announce(version: str) -> None:
+        try:
+            answer = await ask_async(context.data_dir, f"publish {version}")
+        except SupervisorGoneError:
+            return
+        if answer["refused"] or answer["lagging"]:
+            context.log.warning("a published plan did not reach every worker", version=version, **answer)
+
+    def publish(current: Current) -> None:
+        loop.call_soon_threadsafe(spawn, announce(f"{current.epoch}-{current.version}"))
+
+    return publish
+
+
+async def _reload(context: ServiceContext, control: Control) -> None:
+    """Reads the configuration again; one with mistakes changes nothing."""
+    result = await asyncio.to_thread(control.reload, context.config)
+    if isinstance(result, Reloaded):
+        context.log.info("configuration read again", version=result.plan.version, restart_needed=list(result.restart_needed))
+        return
+    for problem in result:
+        context.log.error("the new configuration cannot be used; the old one stays", problem=str(problem))
 
 
 def _routers(context: ServiceContext, clock: Clock) -> list[APIRouter]:
@@ -73,5 +125,17 @@ class _Server(uvicorn.Server):
     """The supervisor is who stops the engine; signals are not."""
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
+    def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _server(app: FastAPI) -> _Server:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+    )
+    return _Server(config)
