@@ -59,7 +59,7 @@ def test_a_vendor_key_gives_its_models_by_name() -> None:
 
 def test_a_provider_of_its_own_name_takes_a_preset_and_is_priced_as_that_vendor() -> None:
     upstream = draft({}, "providers.eu.preset=xai", "providers.eu.api_key=k").upstreams[0]
-    assert (upstream.name, upstream.provider, upstream.base_url, upstream.wildcards) == ("eu", "x-ai", "https://api.x.ai/v1", ("grok-*",))
+    assert (upstream.name, upstream.provider, upstream.base_url, upstream.wildcards) == ("eu", "xai", "https://api.x.ai/v1", ("grok-*",))
 
 
 def test_any_openai_compatible_server_works_with_and_without_a_key() -> None:

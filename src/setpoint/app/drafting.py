@@ -76,7 +76,7 @@ def _upstream(name: str, provider: Provider, own_socket: str | None) -> Upstream
     wants_key = "bearer" if api_key and preset.auth == "none" else preset.auth
     return UpstreamDraft(
         name=name,
-        provider=preset.price_provider or name,
+        provider=preset.vendor or name,
         dialect=provider.dialect or preset.dialect,
         base_url=provider.base_url or preset.base_url,
         unix_path=provider.unix_path or (None if provider.base_url else own_socket),

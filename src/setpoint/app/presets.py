@@ -1,7 +1,7 @@
 """What is known of each provider, as data: a vendor with a known dialect is an entry here, no code.
 
-`wildcards` are model names that nobody but this provider has, so that `gpt-4o-mini` works without a route. `price_provider` is the
-provider's name in the price table. Sources: each vendor's API reference.
+`wildcards` are model names that nobody but this provider has, so that `gpt-4o-mini` works without a route. Sources: each vendor's API
+reference.
 """
 
 import msgspec
@@ -20,10 +20,11 @@ class Preset(msgspec.Struct, frozen=True):
     base_variables: tuple[str, ...] = ()
     """Environment variables that hold its address; they switch on a provider that wants no key."""
     wildcards: tuple[str, ...] = ()
-    price_provider: str = ""
+    vendor: str = ""
+    """The company behind it; several upstreams of one vendor share its prices. Empty where anybody may run it."""
 
 
-def _vendor(name: str, base_url: str, *wildcards: str, price_provider: str = "") -> Preset:
+def _vendor(name: str, base_url: str, *wildcards: str) -> Preset:
     """An OpenAI-compatible vendor, with the variables that everyone names alike."""
     upper = name.upper().replace("-", "_")
     return Preset(
@@ -31,7 +32,7 @@ def _vendor(name: str, base_url: str, *wildcards: str, price_provider: str = "")
         key_variables=(f"{upper}_API_KEY",),
         base_variables=(f"{upper}_API_BASE", f"{upper}_BASE_URL"),
         wildcards=wildcards,
-        price_provider=price_provider or name,
+        vendor=name,
     )
 
 
@@ -49,7 +50,7 @@ PRESETS: dict[str, Preset] = {
     "mistral": _vendor("mistral", "https://api.mistral.ai/v1", "mistral-*"),
     "groq": _vendor("groq", "https://api.groq.com/openai/v1"),
     "deepseek": _vendor("deepseek", "https://api.deepseek.com/v1", "deepseek-*"),
-    "xai": _vendor("xai", "https://api.x.ai/v1", "grok-*", price_provider="x-ai"),
+    "xai": _vendor("xai", "https://api.x.ai/v1", "grok-*"),
     "together": _vendor("together", "https://api.together.xyz/v1"),
     "fireworks": _vendor("fireworks", "https://api.fireworks.ai/inference/v1"),
     "openrouter": _vendor("openrouter", "https://openrouter.ai/api/v1"),

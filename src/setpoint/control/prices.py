@@ -36,6 +36,8 @@ PICOUSD_PER_TOKEN = 1_000_000
 PICOUSD_PER_REQUEST = 1_000_000_000
 """of one dollar a thousand requests"""
 
+_TABLE_NAMES = {"xai": "x-ai"}
+"""Providers that the table calls otherwise than we do."""
 _CLASSES = {
     "input_mtok": "input",
     "output_mtok": "output",
@@ -61,12 +63,13 @@ _BESIDE = frozenset(
 
 def price_book(providers: Collection[str], at: datetime) -> PriceBook:
     """Prices that hold at `at` of the named providers; names that the table does not have are left out."""
-    name = f"genai-prices {version('genai-prices')}"
-    chosen = [provider for provider in table if provider.id in providers]
+    source = f"genai-prices {version('genai-prices')}"
+    by_id = {provider.id: provider for provider in table}
+    chosen = {name: by_id[_TABLE_NAMES.get(name, name)] for name in sorted(providers) if _TABLE_NAMES.get(name, name) in by_id}
     return PriceBook(
-        version=name,
-        exact={provider.id: dict(_exact(provider, at, name)) for provider in chosen},
-        rules={provider.id: tuple(_rules(provider, at, name)) for provider in chosen},
+        version=source,
+        exact={name: dict(_exact(provider, at, source)) for name, provider in chosen.items()},
+        rules={name: tuple(_rules(provider, at, source)) for name, provider in chosen.items()},
     )
 
 
