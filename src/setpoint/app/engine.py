@@ -17,7 +17,7 @@ from fastapi import APIRouter, FastAPI
 
 from setpoint.api.app import build
 from setpoint.api.errors import ApiFault
-from setpoint.api.rest import events, services
+from setpoint.api.rest import config, events, keys, services
 from setpoint.app.ctl_client import SupervisorGoneError, ask_async
 from setpoint.app.data_directory import socket_path
 from setpoint.app.engine_control import Control, Reloaded, open_control
@@ -47,7 +47,7 @@ async def _serve(context: ServiceContext, clock: Clock) -> None:
         control = _control(context, clock, _announcer(context, spawn))
         conversation = Conversation(context, reload=lambda: spawn(_reload(context, control)))
         following = group.create_task(conversation.follow())
-        server = _server(build(_routers(context, clock), context.log, clock))
+        server = _server(build(_routers(context, clock, control), context.log, clock))
         serving = group.create_task(server.serve(sockets=[_listen(socket_path(context.data_dir, SOCKET_NAME))]))
         gc.collect()
         gc.freeze()
@@ -101,14 +101,19 @@ async def _reload(context: ServiceContext, control: Control) -> None:
         context.log.error("the new configuration cannot be used; the old one stays", problem=str(problem))
 
 
-def _routers(context: ServiceContext, clock: Clock) -> list[APIRouter]:
+def _routers(context: ServiceContext, clock: Clock, control: Control) -> list[APIRouter]:
     async def ask(request: str) -> dict[str, Any]:
         try:
             return await ask_async(context.data_dir, request)
         except SupervisorGoneError as gone:
             raise ApiFault(Fault(FaultKind.overloaded, str(gone))) from gone
 
-    return [services.router(ask), events.router(ask, clock)]
+    return [
+        services.router(ask),
+        events.router(ask, clock),
+        keys.router(control.keys, clock),
+        config.router(lambda: control.plan),
+    ]
 
 
 def _listen(path: str) -> socket.socket:
