@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from setpoint.cli.tour import Gateway, TourError, ask, ask_patiently, curl, described, is_ready, python_lines, texts, trace_of
+from setpoint.cli.tour import Gateway, TourError, ask, ask_patiently, curl, described, python_lines, texts, trace_of
 
 Reply = tuple[int, dict[str, str], bytes]
 CHUNK = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n'
@@ -104,10 +104,12 @@ def test_a_trace_that_never_comes_is_said_with_the_last_answer() -> None:
         trace_of(gateway, "ab12", 0.1)
 
 
-def test_a_gateway_that_is_not_there_is_not_ready() -> None:
-    with scripted((200, {}, b"")) as (gateway, _):
-        assert is_ready(gateway)
-    assert not is_ready(gateway)
+def test_a_gateway_that_is_gone_is_said_to_be() -> None:
+    gateway = Gateway("127.0.0.1", 1, "k")
+    with pytest.raises(TourError, match="refused"):
+        ask(gateway, "m")
+    with pytest.raises(TourError, match="refused"):
+        trace_of(gateway, "ab12", 0.0)
 
 
 def test_a_trace_is_shown_by_path_without_what_is_empty() -> None:

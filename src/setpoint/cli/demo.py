@@ -9,13 +9,13 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from setpoint.cli.tour import Gateway, TourError, ask_patiently, curl, described, is_ready, python_lines, trace_of
+from setpoint.cli.tour import Gateway, TourError, ask_patiently, curl, described, python_lines, trace_of
 
 LOCAL_MODEL = "local/smollm2"
 SIMULATED_MODEL = "sim/fast"
@@ -23,7 +23,8 @@ START_S = 60.0
 """For the whole tree, loading the local model included."""
 TRACE_S = 15.0
 STOP_S = 40.0
-POLL_S = 0.05
+GREETING = "Setpoint serves "
+"""What `setpoint serve` says when everything is ready; an empty line ends it."""
 
 
 def demo(
@@ -37,20 +38,59 @@ def demo(
     model = SIMULATED_MODEL if simulated or not install_local_model() else LOCAL_MODEL
     gateway = Gateway("127.0.0.1", port, admin_key(folder))
     command = serve_command(configuration(folder), gateway, metrics_port, model)
-    server = subprocess.Popen(command, env=os.environ | {"SETPOINT_KEYS__ADMIN": gateway.key})
+    server = Server(command, os.environ | {"SETPOINT_KEYS__ADMIN": gateway.key})
     try:
-        wait_until_ready(server, gateway)
+        server.wait_until_it_greets()
         show(gateway, model)
         if not once:
             say(f"\nServing at {gateway.url} until Ctrl-C.")
-            raise typer.Exit(server.wait())
+            raise typer.Exit(server.process.wait())
     except KeyboardInterrupt:
         say("\nStopping.")
     except TourError as error:
         say(f"\n{error}")
         raise typer.Exit(1) from None
     finally:
-        stop(server)
+        server.stop()
+
+
+class Server:
+    """The gateway as a child. What it says is passed on; its greeting means that every part of it serves."""
+
+    def __init__(self, command: list[str], environ: dict[str, str]) -> None:
+        self.process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
+        self._greeted = threading.Event()
+        self._serves = False
+        self._listener = threading.Thread(target=self._pass_on, daemon=True)
+        self._listener.start()
+
+    def _pass_on(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                say(line.rstrip("\n"))
+                self._serves = self._serves or line.startswith(GREETING)
+                if self._serves and not line.strip():
+                    self._greeted.set()
+        self._greeted.set()  # it ended: nobody need wait any longer
+
+    def wait_until_it_greets(self) -> None:
+        """Raises TourError when it ended, or is not ready in time."""
+        if not self._greeted.wait(START_S):
+            raise TourError(f"The gateway was not ready within {START_S:g} s.")
+        if not self._serves:
+            raise TourError(f"The gateway ended with status {self.process.wait()}; its last words are above.")
+
+    def stop(self) -> None:
+        """Lets it drain; a second Ctrl-C ends it at once."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            self.process.kill()
+            self.process.wait()
+        self._listener.join(STOP_S)
 
 
 def say(line: str) -> None:
@@ -95,17 +135,6 @@ def serve_command(config: Path, gateway: Gateway, metrics_port: int, model: str)
     return command if model == LOCAL_MODEL else [*command, "--set", "providers.local.enabled=false"]
 
 
-def wait_until_ready(server: subprocess.Popen[bytes], gateway: Gateway) -> None:
-    """Returns when the gateway answers. Raises TourError when it ended or is not ready in time."""
-    deadline = time.monotonic() + START_S
-    while not is_ready(gateway):
-        if server.poll() is not None:
-            raise TourError(f"The gateway ended with status {server.returncode}; its last words are above.")
-        if time.monotonic() >= deadline:
-            raise TourError(f"The gateway was not ready within {START_S:g} s.")
-        time.sleep(POLL_S)
-
-
 def show(gateway: Gateway, model: str) -> None:
     """The tour: how to ask, one streamed answer as it comes, its cost and its trace."""
     say(f"\nSetpoint is at {gateway.url} and its key is {gateway.key}\n\n{curl(gateway, model)}\n\n{python_lines(gateway, model)}\n")
@@ -116,15 +145,3 @@ def show(gateway: Gateway, model: str) -> None:
         sys.stdout.flush()
     trace = trace_of(gateway, answer.request_id, TRACE_S)
     say(f"\n\nIts trace, with usage and cost:\n\n{described(trace)}")
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    """Lets the gateway drain; a second Ctrl-C ends it at once."""
-    if server.poll() is not None:
-        return
-    server.send_signal(signal.SIGTERM)
-    try:
-        server.wait(STOP_S)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        server.kill()
-        server.wait()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from setpoint.app.composition import tree_options
+from setpoint.app.composition import services, tree_options
 from setpoint.app.config_template import config_template
 from setpoint.app.data_directory import DataDirectoryError
 from setpoint.app.key_file import KeyFileError, load_or_make
@@ -16,7 +16,8 @@ from setpoint.cli.configuration import ConfigOption, ProfileOption, SetOption, s
 from setpoint.cli.exits import FAILED, REFUSED, USAGE, end
 from setpoint.runtime.log import LEVELS, Level, Log
 
-SIMULATED = ("sim", "local")
+OWN = ("sim", "local")
+"""Providers that are processes of this tree."""
 HOW_TO_ADD = (
     "Only simulated and local models are configured. To add a real provider:",
     "    export OPENAI_API_KEY=...         (or ANTHROPIC_API_KEY, ...) and start again,",
@@ -72,14 +73,14 @@ def _greet(settings: Settings, source: ConfigSource, listeners: tuple[Bound, ...
 
 def greeting(settings: Settings, source: ConfigSource, listeners: tuple[Bound, ...], shown: list[str]) -> list[str]:
     """The lines to say. `shown` is what the engine wants to have said, such as the first admin key."""
-    providers = [name for name, provider in settings.providers.items() if provider.enabled]
-    real = [name for name in providers if name not in SIMULATED]
+    real = [name for name, provider in settings.providers.items() if provider.enabled and name not in OWN]
+    own = [spec.name for spec in services(settings) if spec.name in OWN]
     lines = [
         "",
         f"Setpoint serves {url_of(settings, listeners)}",
         f"    configuration  {source.path or 'defaults (no setpoint.yaml here)'}",
         f"    data           {settings.data_dir}",
-        f"    providers      {', '.join([*real, *(name for name in SIMULATED if name in providers or name == 'sim')])}",
+        f"    providers      {', '.join([*real, *own]) or 'none'}",
         *(f"    {line}" for line in shown),
     ]
     return [*lines, *([] if real else HOW_TO_ADD), ""]

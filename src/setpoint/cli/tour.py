@@ -122,11 +122,6 @@ def ask_patiently(gateway: Gateway, model: str, within_s: float) -> Answer:
         time.sleep(POLL_S)
 
 
-def is_ready(gateway: Gateway) -> bool:
-    """Whether it answers requests now."""
-    return get(gateway, "/health/ready")[0] == 200
-
-
 def trace_of(gateway: Gateway, request_id: str, within_s: float) -> dict[str, Any]:
     """The trace of a request, as soon as it can be read. Raises TourError when that is not `within_s`."""
     deadline = time.monotonic() + within_s
