@@ -33,23 +33,30 @@ class UsageShape(msgspec.Struct, gc=False):
 
 
 def usage_of(shape: UsageShape) -> Usage:
-    """Disjoint classes of an OpenAI usage object; a class never goes below zero, whatever the provider says."""
+    """Disjoint classes of an OpenAI usage object, which add up to the provider's own totals.
+
+    Some providers give details that exceed the whole (a cache write reported beside the read of the same tokens); a class then gets
+    what is left, so that no token is billed twice.
+    """
     prompt, completion = shape.prompt_tokens or 0, shape.completion_tokens or 0
     inside, beside = shape.prompt_tokens_details, shape.completion_tokens_details
-    cached = (inside and inside.cached_tokens) or shape.cached_tokens or shape.prompt_cache_hit_tokens or 0
+    cached = min(prompt, (inside and inside.cached_tokens) or shape.cached_tokens or shape.prompt_cache_hit_tokens or 0)
     written = audio_in = image_in = reasoning = audio_out = 0
     if inside is not None:
-        written, audio_in, image_in = inside.cache_write_tokens or 0, inside.audio_tokens or 0, inside.image_tokens or 0
+        written = min(prompt - cached, inside.cache_write_tokens or 0)
+        audio_in = min(prompt - cached - written, inside.audio_tokens or 0)
+        image_in = min(prompt - cached - written - audio_in, inside.image_tokens or 0)
     if beside is not None:
-        reasoning, audio_out = beside.reasoning_tokens or 0, beside.audio_tokens or 0
-    within = audio_out
-    if reasoning and shape.total_tokens != prompt + completion + reasoning:
-        within += reasoning
+        reasoning = beside.reasoning_tokens or 0
+        if shape.total_tokens == prompt + completion + reasoning:
+            completion += reasoning
+        reasoning = min(completion, reasoning)
+        audio_out = min(completion - reasoning, beside.audio_tokens or 0)
     return Usage(
-        input=max(0, prompt - cached - written - audio_in - image_in),
+        input=prompt - cached - written - audio_in - image_in,
         cached_read=cached,
         cache_write=written,
-        output=max(0, completion - within),
+        output=completion - reasoning - audio_out,
         reasoning=reasoning,
         audio_input=audio_in,
         audio_output=audio_out,

@@ -120,11 +120,11 @@ class _RequestWriter:
                 turns[-1][1].extend(blocks)
             elif blocks:
                 turns.append((role, blocks))
-        if not turns:
-            self.refuse(wrong("messages", "no message of a user or assistant has content."))
+        if not turns and not any(text.text for text in self.request.system):
+            self.refuse(wrong("messages", "no message has content."))
             return []
-        if turns[0][0] == "assistant":
-            self.lose("messages (a user turn was put before the first turn of the assistant)")
+        if not turns or turns[0][0] == "assistant":
+            self.lose("messages (a user turn was put first)")
             turns.insert(0, ("user", [{"type": "text", "text": "(the conversation begins)"}]))
         _strip_prefill(turns)
         return [{"role": role, "content": _content(blocks)} for role, blocks in turns]

@@ -9,7 +9,7 @@ import msgspec
 from setpoint.domain.chat import ChatAnswer, Part, Refusal, Text, Thinking, ToolCall
 from setpoint.domain.faults import Fault
 from setpoint.wire.bodies import unread_answer
-from setpoint.wire.openai_chat.words import WRITTEN, answer_id, finish_of
+from setpoint.wire.openai_chat.words import WRITTEN, finish_of, shown_id
 from setpoint.wire.openai_faults import classify_openai_fault
 from setpoint.wire.openai_shapes import UsageShape, shape_of, usage_of
 
@@ -86,14 +86,14 @@ def decode_answer(body: bytes) -> ChatAnswer | Fault:
             return classify_openai_fault(0, {}, body, 0.0)
         return unread_answer(ValueError("it has no choices"))
     choice = answer.choices[0]
-    parts = _parts(choice.message or Said())
+    parts = _parts(choice.message or Said(), answer.id or "")
     called = any(isinstance(part, ToolCall) for part in parts)
     usage = usage_of(answer.usage) if answer.usage is not None else None
     created_s = int(answer.created or 0)
     return ChatAnswer(answer.id or "", answer.model or "", parts, finish_of(choice.finish_reason, called), usage, None, created_s)
 
 
-def _parts(said: Said) -> tuple[Part, ...]:
+def _parts(said: Said, answer_id: str) -> tuple[Part, ...]:
     parts: list[Part] = list(thinking_of(said))
     text, thought = text_of(said.content)
     if thought:
@@ -104,11 +104,16 @@ def _parts(said: Said) -> tuple[Part, ...]:
         parts.append(Refusal(said.refusal))
     for no, call in enumerate(said.tool_calls or ()):
         function = call.function or Function()
-        parts.append(ToolCall(call.id or f"call_{no}", function.name or "", arguments_of(function)))
+        parts.append(ToolCall(call.id or made_up_id(answer_id, no), function.name or "", arguments_of(function)))
     if said.function_call is not None:
         name = said.function_call.name or ""
         parts.append(ToolCall(f"call_{name}", name, arguments_of(said.function_call)))
     return tuple(parts)
+
+
+def made_up_id(answer_id: str, no: int) -> str:
+    """For servers that give calls no id; it must not come again in the next turn."""
+    return f"call_{answer_id}_{no}"
 
 
 def thinking_of(said: Said) -> list[Thinking]:
@@ -135,7 +140,7 @@ def arguments_of(function: Function) -> str:
 
 def encode_answer(answer: ChatAnswer, model: str, created_s: int) -> bytes:
     body: Json = {
-        "id": answer_id(answer.id),
+        "id": shown_id(answer.id),
         "object": "chat.completion",
         "created": answer.created_s or created_s,
         "model": model,

@@ -22,7 +22,7 @@ from setpoint.domain.stream import (
     ToolCallStarted,
     UsageReported,
 )
-from setpoint.wire.openai_chat.answer import Call, Function, Said, arguments_of, text_of
+from setpoint.wire.openai_chat.answer import Call, Function, Said, arguments_of, made_up_id, text_of
 from setpoint.wire.openai_chat.words import finish_of
 from setpoint.wire.openai_faults import classify_openai_fault
 from setpoint.wire.openai_shapes import UsageShape, usage_of
@@ -162,7 +162,7 @@ class ChatStreamDecoder:
             self._calls += 1
             self._call_numbers[key] = number
             self._call_ids[number] = call.id or ""
-            out.append(ToolCallStarted(number, call.id or f"call_{self._id}_{number}", function.name or ""))
+            out.append(ToolCallStarted(number, call.id or made_up_id(self._id, number), function.name or ""))
         arguments = arguments_of(function)
         if arguments:
             out.append(ToolCallDelta(number, arguments))

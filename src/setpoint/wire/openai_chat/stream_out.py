@@ -24,7 +24,7 @@ from setpoint.domain.usage import Usage
 from setpoint.wire.bodies import pieces
 from setpoint.wire.dialect import DELTA_BYTES_MAX
 from setpoint.wire.openai_chat.answer import thinking_block
-from setpoint.wire.openai_chat.words import WRITTEN, answer_id
+from setpoint.wire.openai_chat.words import WRITTEN, shown_id
 from setpoint.wire.openai_faults import render_openai_stream_fault
 from setpoint.wire.openai_shapes import shape_of
 
@@ -66,7 +66,7 @@ class ChatStreamRenderer:
 
     def _start(self, event: Started) -> bytes:
         shared = {
-            "id": answer_id(event.id),
+            "id": shown_id(event.id),
             "object": "chat.completion.chunk",
             "created": event.created_s or self._created_s,
             "model": self._model,

@@ -35,6 +35,6 @@ def finish_of(word: str | None, called_tools: bool) -> Finish:
     return "tool_calls" if called_tools and finish in {"stop", "unknown"} else finish
 
 
-def answer_id(given: str) -> str:
+def shown_id(given: str) -> str:
     """Clients expect the vendor's prefix."""
     return given if given.startswith("chatcmpl-") or not given else "chatcmpl-" + given.removeprefix("msg_")
