@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -21,10 +22,14 @@ def free_port() -> int:
         return port
 
 
+def command(folder: Path, port: int, *arguments: str) -> list[str]:
+    demo = [sys.executable, "-c", "from setpoint.cli.main import main; main()", "demo", "--folder", str(folder)]
+    return [*demo, "--port", str(port), "--metrics-port", str(free_port()), *arguments]
+
+
 def demonstrate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from setpoint.cli.main import main; main()", "demo", "--once", "--folder", str(folder)]
-    command += ["--port", str(free_port()), "--metrics-port", str(free_port()), *arguments]
-    return subprocess.run(command, env=WITHOUT_VENDORS, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    argv = command(folder, free_port(), "--once", *arguments)
+    return subprocess.run(argv, env=WITHOUT_VENDORS, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +55,21 @@ def test_a_second_demonstration_goes_on_with_the_same_key_and_data(tmp_path: Pat
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     keys = [re.findall(r"its key is (\S+)", run.stderr) for run in (first, second)]
     assert keys[0] == keys[1] != []
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM], ids=lambda end: end.name)
+def test_it_serves_until_it_is_told_to_end_and_leaves_nothing_behind(tmp_path: Path, end: signal.Signals) -> None:
+    port = free_port()
+    argv = command(tmp_path, port, "--simulated")
+    with subprocess.Popen(argv, env=WITHOUT_VENDORS, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        heard = ""
+        while not heard.startswith("Serving at"):
+            heard = running.stderr.readline()
+            assert heard, "it ended before it served"
+        socket.create_connection(("127.0.0.1", port)).close()
+        running.send_signal(end)
+        rest = running.communicate(timeout=DEADLINE_S)[1]
+    assert running.returncode == 0, rest
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))

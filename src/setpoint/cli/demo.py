@@ -38,6 +38,8 @@ def demo(
     model = SIMULATED_MODEL if simulated or not install_local_model() else LOCAL_MODEL
     gateway = Gateway("127.0.0.1", port, admin_key(folder))
     command = serve_command(configuration(folder), gateway, metrics_port, model)
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(end, signal.default_int_handler)
     server = Server(command, os.environ | {"SETPOINT_KEYS__ADMIN": gateway.key})
     try:
         server.wait_until_it_greets()
@@ -55,10 +57,13 @@ def demo(
 
 
 class Server:
-    """The gateway as a child. What it says is passed on; its greeting means that every part of it serves."""
+    """The gateway as a child. What it says is passed on; its greeting means that every part of it serves.
+
+    It has a process group of its own, so that Ctrl-C reaches only the demonstration and the gateway is told to stop once, not twice.
+    """
 
     def __init__(self, command: list[str], environ: dict[str, str]) -> None:
-        self.process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True, process_group=0)
         self._greeted = threading.Event()
         self._serves = False
         self._listener = threading.Thread(target=self._pass_on, daemon=True)
