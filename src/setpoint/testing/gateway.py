@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -137,6 +137,7 @@ def running_gateway(plan: Plan, *keys: TestKey, certificate: Certificate | None 
             gateway.wait_for_line("ready")
             yield gateway
         finally:
+            _end(ours)
             ours.close()
             thread.join(DEADLINE_S)
             theirs.close()
@@ -147,6 +148,14 @@ def _context(data_dir: Path, listener: socket.socket, ctl: socket.socket, certif
     boot = int.from_bytes(os.urandom(8), "big")
     listeners = (Listener(listener, "main", tls),)
     return WorkerContext(0, 1, boot, data_dir, listeners, KEYRING, ctl, time.time_ns())
+
+
+def _end(ctl: socket.socket) -> None:
+    """Drain without patience. A worker that died already is what the test is about to tell."""
+    with suppress(OSError):
+        ctl.sendall(b"drain 0 stop\n")
+        while (said := ctl.recv(65_536)) and b"drained\n" not in said:
+            continue
 
 
 def _lay_out(data_dir: Path) -> None:
