@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from setpoint.adapters.local_model.packages import MODEL as LOCAL_MODEL
 from setpoint.app.settings import Provider, RoleRate, RouteSettings, RouteTarget, Settings, StatedPrice, preset_of
 from setpoint.control.draft import Draft, UpstreamDraft
 from setpoint.domain.money import Price
@@ -44,7 +45,8 @@ def draft_of(settings: Settings, sim_socket: str, sim_prices: Mapping[str, Price
         if provider.enabled and name != "sim"
     ]
     prices = _prices(providers, upstreams)
-    prices.setdefault("local", {}).setdefault("*", Price(0, 0, source="local: runs on this machine"))
+    for model in (LOCAL_MODEL, "*"):  # a model that has a price is listed
+        prices.setdefault("local", {}).setdefault(model, Price(0, 0, source="local: runs on this machine"))
     if settings.providers.get("sim", Provider()).enabled:
         upstreams.append(UpstreamDraft("sim", "sim", "openai_chat", unix_path=sim_socket, auth="none"))
         prices["sim"] = dict(sim_prices)

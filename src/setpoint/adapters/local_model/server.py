@@ -1,7 +1,7 @@
 """The HTTP server of the local model: OpenAI's chat completions and embeddings, Anthropic's messages, unary and streamed.
 
 llama.cpp's own server runs in threads of this process (https://github.com/ggml-org/llama.cpp/tree/master/tools/server). Measured on two
-cores: loaded in 0.4 to 0.7 s, 240 MB resident of which 115 MB are the mapped weights, about 150 tokens a second.
+cores: loaded in 0.4 to 0.7 s, 240 to 270 MB resident of which 115 MB are the mapped weights, 70 to 180 tokens a second.
 """
 
 import os
@@ -11,8 +11,8 @@ from typing import Protocol
 
 from setpoint.adapters.local_model.packages import MODEL
 
-CONTEXT_TOKENS = 8192
-"""Of all slots together; the model was trained with as many. A longer prompt is refused with 400."""
+CONTEXT_TOKENS = 4096
+"""Of all slots together, 23 KB each; the model was trained with 8192. A longer prompt is refused with 400."""
 SLOTS = 2
 """Answers under way at once; more wait."""
 THREADS_MAX = 4
