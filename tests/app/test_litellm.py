@@ -105,7 +105,7 @@ def test_without_a_master_key_callers_are_let_in_and_that_is_said(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("model_list: [{model_name: m}]", r"model_list\[0\]: needs model_name"),
+        ("model_list: [{model_name: m}]", r"model_list\[0\]: Object missing required field `litellm_params`"),
         ("model_list: [{model_name: m, litellm_params: {model: watsonx/x}}]", "provider that is not known here"),
         ("model_list: []\nrouter_settings: 3", "router_settings: expected a section"),
         ("model_list: [{model_name: m, litellm_params: {model: ollama/x}}]\nrouter_settings: {fallbacks: [{m: [n]}]}", "falls back to 'n'"),

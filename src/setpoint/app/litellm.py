@@ -7,11 +7,14 @@ configuration: model_list, router_settings, litellm_settings, general_settings.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from setpoint.app.presets import PRESETS
 
 Tree = dict[str, Any]
+S = TypeVar("S", bound=msgspec.Struct)
 
 _PRESET_BY_PREFIX = {
     "hosted_vllm": "vllm",
@@ -24,16 +27,36 @@ _PRESET_BY_PREFIX = {
     "together_ai": "together",
     "fireworks_ai": "fireworks",
 } | {name: name for name in PRESETS if name not in {"sim", "local", "openai-compatible"}}
-_KNOWN_PARAMETERS = frozenset({"model", "api_base", "api_key", "base_url", "weight", "order", "timeout", "stream_timeout"})
-_KNOWN_SETTINGS = frozenset(
-    {"routing_strategy", "num_retries", "fallbacks", "timeout", "stream_timeout", "cache", "cache_params", "master_key"}
-)
 _SECTIONS = ("router_settings", "litellm_settings", "general_settings")
 
 
-def is_litellm(tree: Tree) -> bool:
-    """Whether a file is of LiteLLM's form."""
-    return isinstance(tree.get("model_list"), list)
+class _Parameters(msgspec.Struct, frozen=True):
+    model: str
+    api_base: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    weight: float = 1.0
+    order: int = 0
+    timeout: float | None = None
+    stream_timeout: float | None = None
+
+
+class _Deployment(msgspec.Struct, frozen=True):
+    model_name: str
+    litellm_params: _Parameters
+
+
+class _Settings(msgspec.Struct, frozen=True):
+    """Of all three sections of settings, what has a counterpart."""
+
+    routing_strategy: str = "simple-shuffle"
+    num_retries: int | None = None
+    fallbacks: tuple[dict[str, tuple[str, ...]], ...] = ()
+    timeout: float | None = None
+    stream_timeout: float | None = None
+    cache: bool = False
+    cache_params: Tree = {}
+    master_key: str | None = None
 
 
 @dataclass(slots=True)
@@ -45,50 +68,72 @@ class Import:
     wrong: list[tuple[str, str]] = field(default_factory=list)
 
 
+def is_litellm(tree: Tree) -> bool:
+    """Whether a file is of LiteLLM's form."""
+    return isinstance(tree.get("model_list"), list)
+
+
 def convert(tree: Tree) -> Import:
     """`tree` in our form."""
     made = Import()
-    settings = _settings(tree, made)
+    settings = _read_settings(tree, made)
+    by_model: dict[str, list[_Parameters]] = {}
     for index, entry in enumerate(tree["model_list"]):
-        _add_deployment(entry, f"model_list[{index}]", made)
-    own = {model: _in_order(route["targets"]) for model, route in made.tree["routes"].items()}
-    for model, route in made.tree["routes"].items():
-        _settle_route(model, route, own, settings, made)
+        deployment = _read(_Deployment, entry, f"model_list[{index}]", made)
+        if deployment is not None:
+            by_model.setdefault(deployment.model_name, []).append(deployment.litellm_params)
+    targets = {model: _targets(model, deployments, made) for model, deployments in by_model.items()}
+    for model, deployments in by_model.items():
+        made.tree["routes"][model] = _route(model, deployments, targets, settings, made)
     _settle_rest(settings, made)
     return made
 
 
-def _settings(tree: Tree, made: Import) -> Tree:
-    """The three sections of settings as one; what has no counterpart is noted."""
+def _read_settings(tree: Tree, made: Import) -> _Settings:
     merged: Tree = {}
     for section in _SECTIONS:
         values = tree.get(section) or {}
         if not isinstance(values, dict):
             made.wrong.append((section, "expected a section"))
             continue
-        made.notices += [f"{section}.{name} has no counterpart here and is ignored" for name in values if name not in _KNOWN_SETTINGS]
-        merged |= {name: value for name, value in values.items() if name in _KNOWN_SETTINGS}
+        _note_unknown(_Settings, values, section, made)
+        merged |= values
     others = [name for name in tree if name not in {"model_list", *_SECTIONS}]
     made.notices += [f"the section {name} has no counterpart here and is ignored" for name in others]
-    return merged
+    return _read(_Settings, merged, "settings", made) or _Settings()
 
 
-def _add_deployment(entry: object, where: str, made: Import) -> None:
-    parameters = entry.get("litellm_params") if isinstance(entry, dict) else None
-    if not isinstance(entry, dict) or not isinstance(parameters, dict) or not parameters.get("model") or not entry.get("model_name"):
-        made.wrong.append((where, "needs model_name, and litellm_params with a model"))
-        return
-    preset, model = _split(str(parameters["model"]))
-    if preset is None:
-        known = ", ".join(_PRESET_BY_PREFIX)
-        made.wrong.append((f"{where}.litellm_params.model", f"names a provider that is not known here; known: {known}"))
-        return
-    ignored = sorted(parameters.keys() - _KNOWN_PARAMETERS)
-    made.notices += [f"{where}.litellm_params.{name} has no counterpart here and is ignored" for name in ignored]
-    target = {"upstream": _provider(preset, parameters, made), "model": model, "weight": parameters.get("weight", 1)}
-    route = made.tree["routes"].setdefault(str(entry["model_name"]), {"targets": []})
-    route["targets"].append((parameters.get("order", 0), target))
-    route.setdefault("timeouts", _timeouts(parameters))
+def _read(kind: type[S], value: object, where: str, made: Import) -> S | None:
+    """`value` as `kind`, or a complaint and None. An empty value counts as not written."""
+    if isinstance(value, dict):
+        value = {name: member for name, member in value.items() if member is not None}
+        parameters = value.get("litellm_params")
+        if isinstance(parameters, dict):
+            _note_unknown(_Parameters, parameters, f"{where}.litellm_params", made)
+            value["litellm_params"] = {name: member for name, member in parameters.items() if member is not None}
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        made.wrong.append((where, str(error)))
+        return None
+
+
+def _note_unknown(kind: type[msgspec.Struct], values: Tree, where: str, made: Import) -> None:
+    known = {member.name for member in msgspec.structs.fields(kind)}
+    made.notices += [f"{where}.{name} has no counterpart here and is ignored" for name in values if name not in known]
+
+
+def _targets(model: str, deployments: list[_Parameters], made: Import) -> list[Tree]:
+    """The deployments of one model name, in the order they are to be tried."""
+    targets = []
+    for deployment in sorted(deployments, key=lambda one: one.order):
+        preset, name = _split(deployment.model)
+        if preset is None:
+            known = ", ".join(_PRESET_BY_PREFIX)
+            made.wrong.append((f"model_list.{model}", f"names a provider that is not known here; known: {known}"))
+        else:
+            targets.append({"upstream": _provider(preset, deployment, made), "model": name, "weight": deployment.weight})
+    return targets
 
 
 def _split(name: str) -> tuple[str | None, str]:
@@ -100,14 +145,14 @@ def _split(name: str) -> tuple[str | None, str]:
     return next(vendors, None), name
 
 
-def _provider(preset: str, parameters: Tree, made: Import) -> str:
+def _provider(preset: str, deployment: _Parameters, made: Import) -> str:
     """The name of the provider with this address and key; a new one is numbered when the preset's own name is taken."""
+    base = deployment.api_base or deployment.base_url
     entry = {"preset": preset}
-    base = parameters.get("api_base") or parameters.get("base_url")
     if base:
-        entry["base_url"] = _with_v1(str(base)) if preset == "ollama" else str(base)
-    if parameters.get("api_key"):
-        entry["api_key"] = str(parameters["api_key"])
+        entry["base_url"] = _with_v1(base) if preset == "ollama" else base
+    if deployment.api_key:
+        entry["api_key"] = deployment.api_key
     providers: Tree = made.tree["providers"]
     for name, known in providers.items():
         if known == entry:
@@ -123,50 +168,46 @@ def _with_v1(base: str) -> str:
     return base if base.rstrip("/").endswith("/v1") else base.rstrip("/") + "/v1"
 
 
-def _timeouts(parameters: Tree) -> Tree:
+def _route(model: str, deployments: list[_Parameters], targets: dict[str, list[Tree]], settings: _Settings, made: Import) -> Tree:
+    own, fallbacks = targets[model], list(_fallbacks(model, targets, settings, made))
+    is_ordered = len({deployment.order for deployment in deployments}) > 1
+    if fallbacks and len(own) > 1:
+        made.notices.append(f"{model} has several deployments and fallbacks; they are tried one after another, in this order")
+    route: Tree = {
+        "targets": [*own, *fallbacks],
+        "strategy": "failover" if fallbacks or is_ordered or len(own) < 2 else "weighted",
+        "timeouts": _timeouts(settings) | _timeouts(deployments[0]) or "guarded",
+    }
+    if settings.num_retries is not None:
+        route["retries"] = {"attempts": settings.num_retries + 1}
+    return route
+
+
+def _fallbacks(model: str, targets: dict[str, list[Tree]], settings: _Settings, made: Import) -> Iterable[Tree]:
+    for entry in settings.fallbacks:
+        for name in entry.get(model, ()):
+            if name not in targets:
+                made.wrong.append(("router_settings.fallbacks", f"{model} falls back to {name!r}, which model_list does not define"))
+            yield from targets.get(name, [])
+
+
+def _timeouts(given: _Parameters | _Settings) -> Tree:
     timeouts: Tree = {}
-    if parameters.get("timeout"):
-        timeouts |= dict.fromkeys(("unary_total_s", "first_byte_s", "stream_total_s"), parameters["timeout"])
-    if parameters.get("stream_timeout"):
-        timeouts["stream_total_s"] = parameters["stream_timeout"]
+    if given.timeout:
+        timeouts |= dict.fromkeys(("unary_total_s", "first_byte_s", "stream_total_s"), given.timeout)
+    if given.stream_timeout:
+        timeouts["stream_total_s"] = given.stream_timeout
     return timeouts
 
 
-def _in_order(targets: list[tuple[int, Tree]]) -> list[Tree]:
-    return [target for _, target in sorted(targets, key=lambda ordered: ordered[0])]
-
-
-def _settle_route(model: str, route: Tree, own: dict[str, list[Tree]], settings: Tree, made: Import) -> None:
-    """Order, strategy, fallbacks, timeouts and retries of one route, once all deployments are known."""
-    fallbacks = list(_fallback_targets(model, own, settings, made))
-    is_ordered = len({order for order, _ in route["targets"]}) > 1
-    route["targets"] = [*own[model], *fallbacks]
-    route["strategy"] = "failover" if fallbacks or is_ordered or len(own[model]) == 1 else "weighted"
-    if fallbacks and len(own[model]) > 1:
-        made.notices.append(f"{model} has several deployments and fallbacks; they are tried one after another, in this order")
-    route["timeouts"] = _timeouts(settings) | route["timeouts"] or "guarded"
-    if settings.get("num_retries") is not None:
-        route["retries"] = {"attempts": int(settings["num_retries"]) + 1}
-
-
-def _fallback_targets(model: str, own: dict[str, list[Tree]], settings: Tree, made: Import) -> Iterable[Tree]:
-    for entry in settings.get("fallbacks") or []:
-        for name in entry.get(model, []) if isinstance(entry, dict) else []:
-            if name not in own:
-                made.wrong.append(("router_settings.fallbacks", f"{model} falls back to {name!r}, which model_list does not define"))
-            yield from own.get(name, [])
-
-
-def _settle_rest(settings: Tree, made: Import) -> None:
-    parameters = settings.get("cache_params") or {}
-    made.tree["cache"] = {"mode": "all" if settings.get("cache") else "off"}
-    if isinstance(parameters, dict) and parameters.get("ttl"):
-        made.tree["cache"]["ttl_s"] = parameters["ttl"]
-    if settings.get("master_key"):
-        made.tree["keys"] = {"admin": settings["master_key"]}
+def _settle_rest(settings: _Settings, made: Import) -> None:
+    made.tree["cache"] = {"mode": "all" if settings.cache else "off"}
+    if settings.cache_params.get("ttl"):
+        made.tree["cache"]["ttl_s"] = settings.cache_params["ttl"]
+    if settings.master_key:
+        made.tree["keys"] = {"admin": settings.master_key}
     else:
         made.tree["keys"] = {"required": False}
         made.notices.append("general_settings.master_key is not set: callers are let in without a key, as LiteLLM does")
-    strategy = settings.get("routing_strategy", "simple-shuffle")
-    if strategy != "simple-shuffle":
-        made.notices.append(f"routing_strategy {strategy} is served as a weighted choice")
+    if settings.routing_strategy != "simple-shuffle":
+        made.notices.append(f"routing_strategy {settings.routing_strategy} is served as a weighted choice")

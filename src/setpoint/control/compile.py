@@ -115,7 +115,7 @@ def _address_problems(where: str, base_url: str) -> Iterable[Problem]:
     except ValueError:
         parts, good = SplitResult("", "", "", "", ""), False
     if not good:
-        yield Problem(f"{where}.base_url", f"is {base_url!r}; expected an address like https://host/v1 or http://127.0.0.1:8000/v1")
+        yield Problem(f"{where}.base_url", "is not an address like https://host/v1 or http://127.0.0.1:8000/v1")
     if parts.query or parts.fragment or parts.username or parts.password:
         yield Problem(f"{where}.base_url", "may hold neither a query nor a user name; credentials belong into api_key")
 
