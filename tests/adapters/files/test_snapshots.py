@@ -1,6 +1,7 @@
 """Snapshot files: a reader sees the snapshot before or the one after, whatever happens to the writer."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,6 +193,42 @@ def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     files.publish_changes([Revoke(A)])
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "snapshots").iterdir()} == {0o600}
     assert (tmp_path / "snapshots").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_reader_beside_a_busy_writer_sees_whole_snapshots_in_order(tmp_path: Path) -> None:
+    """Each publication says the same number in plan and keys; a reader that meets two different ones has seen a mixture."""
+    files = SnapshotFiles(tmp_path)
+
+    def principal(version: int) -> Principal:
+        return Principal(version, "alice", "developer")
+
+    files.publish(plan(1), [(A, principal(1))])
+    done = threading.Event()
+
+    def write() -> None:
+        for version in range(2, 60):
+            files.publish(plan(version), [(A, principal(version))])
+            files.publish_changes([Upsert(B, principal(version))])
+            files.prune()
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    reader, seen = SnapshotFiles(tmp_path), [loaded(files.load_any())]
+    while not done.is_set() or reader.changed(seen[-1].stamp):
+        found = reader.load(seen[-1])
+        if isinstance(found, Unloadable):
+            continue  # it was pruned while it was being read, so a newer one is there
+        holder = found.keys.find(A)
+        assert holder is not None
+        assert holder.key_no == found.plan.version == found.current.version
+        if found.current.delta_len:
+            assert found.keys.find(B) == principal(found.plan.version)
+        seen.append(found)
+    writer.join()
+    orders = [found.current.order for found in seen]
+    assert orders == sorted(orders)
+    assert seen[-1].current.version == 59
 
 
 # A crash at each step. The child dies just before its n-th call to the kernel, or in the middle of its n-th write.
