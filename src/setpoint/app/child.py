@@ -33,7 +33,8 @@ def main(argv: list[str]) -> None:
         sys.exit(1)
     context = context_from(json.loads(certificate), ctl)
     behave(context.spec)
-    die_with_parent()
+    if not context.spec.outlives:
+        die_with_parent()
     try:
         entry(context.spec.entry)(context)
     except Exception as error:  # noqa: BLE001  the boundary of the process: whatever it is, the supervisor restarts us

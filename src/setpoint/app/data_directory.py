@@ -149,7 +149,10 @@ def _check_format(path: Path) -> None:
 
 
 def _wipe(folder: Path) -> None:
+    """Sockets stay until their next owner replaces them: workers of a killed predecessor may still be draining through one."""
     for entry in folder.iterdir():
+        if entry.is_socket():
+            continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:

@@ -15,9 +15,10 @@ from typing import Any
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
+from setpoint.analytics.client import TraceClient
 from setpoint.api.app import build
 from setpoint.api.errors import ApiFault
-from setpoint.api.rest import config, events, keys, services
+from setpoint.api.rest import config, events, keys, services, traces
 from setpoint.app.ctl_client import SupervisorGoneError, ask_async
 from setpoint.app.data_directory import socket_path
 from setpoint.app.engine_control import Control, Reloaded, open_control
@@ -28,6 +29,7 @@ from setpoint.domain.snapshot import Current
 from setpoint.runtime.clock import Clock, SystemClock
 
 SOCKET_NAME = "engine.sock"
+QUERY_SOCKET = "query.sock"
 BACKLOG = 1024
 HEAD_BYTES_MAX = 64 * 1024
 """More than the worker lets through, so the worker is the one that refuses."""
@@ -113,6 +115,7 @@ def _routers(context: ServiceContext, clock: Clock, control: Control) -> list[AP
         events.router(ask, clock),
         keys.router(control.keys, clock),
         config.router(lambda: control.plan),
+        traces.router(TraceClient(socket_path(context.data_dir, QUERY_SOCKET))),
     ]
 
 

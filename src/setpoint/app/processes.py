@@ -144,6 +144,11 @@ class Service:
     def is_ready(self) -> bool:
         return self.current is not None and self.current.ready
 
+    @property
+    def has_settled(self) -> bool:
+        """Whether its first start is over, for good or bad."""
+        return self.is_ready or self._deaths.in_a_row > 0
+
     def start(self) -> None:
         if self.life.state is State.failed:
             self._meet(Event.restarted)

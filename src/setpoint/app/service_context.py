@@ -58,10 +58,15 @@ class Conversation:
     async def follow(self) -> None:
         """Answers until the supervisor is gone; run it as a task of its own."""
         self.context.ctl.setblocking(False)
-        reader, _ = await asyncio.open_connection(sock=self.context.ctl)
-        while line := await reader.readline():
-            self._obey(line.decode().split())
-        self.stop.set()
+        reader, writer = await asyncio.open_connection(sock=self.context.ctl)
+        try:
+            while line := await reader.readline():
+                self._obey(line.decode().split())
+        except ConnectionError:
+            pass  # the end of the supervisor, in another form
+        finally:
+            self.stop.set()
+            writer.close()
 
     def _obey(self, words: list[str]) -> None:
         match words:

@@ -49,7 +49,7 @@ Started = Callable[[tuple[Bound, ...], list[str]], None]
 def serve(options: TreeOptions, log: Log, started: Started | None = None) -> int:
     """Runs the tree until it is told to stop; returns the exit code.
 
-    `started` is called once every worker is ready, with the listeners and what the engine wants to have shown to a person.
+    `started` is called once the tree stands, every worker ready, with the listeners and what the engine wants to have shown to a person.
     Raises DataDirectoryError and ListenError before anything was started.
     """
     directory = take(options.data_dir)
@@ -146,7 +146,7 @@ class Supervisor:
         for service in self._services:
             if service.is_due and ready.issuperset(service.needs) and self._may_start(service):
                 service.start()
-        if self._on_started and all(w.is_ready for w in self._workers):
+        if self._on_started and all(s.has_settled for s in self._services) and all(w.is_ready for w in self._workers):
             tell, self._on_started = self._on_started, None
             tell(self._listeners, self._shown)
 

@@ -32,6 +32,8 @@ class ServiceSpec:
     """Whether it writes to the data directory: then it holds the directory's lock with the supervisor."""
     answers_ping: bool = False
     """Whether a missing `pong` counts as a failed health check."""
+    outlives: bool = False
+    """Whether it may outlive the supervisor for a while, because draining workers need it."""
     ready_s: float = 30.0
     """It is killed and started again when it is not ready by then."""
 
@@ -86,7 +88,7 @@ ENGINE = ServiceSpec("engine", "setpoint.app.engine:run", nice=10, oom_score_adj
 INGEST = ServiceSpec("ingest", "setpoint.app.ingest:run", nice=19, oom_score_adj=400, writes=True, answers_ping=True, ready_s=900.0)
 """It is ready once it has read what a crash left in the spools, which may be much."""
 QUERY = ServiceSpec("query", "setpoint.app.query:run", nice=19, oom_score_adj=600)
-SIM = ServiceSpec("sim", "setpoint.app.sim:run", oom_score_adj=200)
+SIM = ServiceSpec("sim", "setpoint.app.sim:run", oom_score_adj=200, answers_ping=True, outlives=True)
 LOCAL_MODEL = ServiceSpec("local", "setpoint.app.local_model:run", nice=5, oom_score_adj=500, ready_s=120.0)
 EMBEDDED: tuple[ServiceSpec, ...] = (ENGINE, INGEST, QUERY, SIM)
 """What a tree on one machine runs beside its workers."""

@@ -1,7 +1,6 @@
 """Commands that ask or tell the supervisor of a running gateway: status, roll, reload, stop; and version."""
 
-import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -9,20 +8,16 @@ from setpoint import __version__
 from setpoint.app.ctl_client import SupervisorGoneError, ask
 from setpoint.cli.configuration import ConfigOption, SetOption, settings_of, source_of
 from setpoint.cli.exits import FAILED, UNREACHABLE, end
+from setpoint.cli.output import OutputOption, render
 
 ROLL_TIMEOUT_S = 120.0
-OutputOption = Annotated[str, typer.Option("--output", "-o", help="table or json.")]
 _COLUMNS = ("name", "state", "pid", "restarts", "uptime_s")
 
 
 def status(config: ConfigOption = None, overrides: SetOption = None, output: OutputOption = "table") -> None:
     found = _ask(config, overrides, "status")
-    if output == "json":
-        typer.echo(json.dumps(found, indent=2))
-        return
     typer.echo(f"{found['state']}, process {found['pid']}, version {found['version']}", err=True)
-    for row in table(_COLUMNS, found["services"]):
-        typer.echo(row)
+    typer.echo(render(output, _COLUMNS, found["services"]))
 
 
 def roll(config: ConfigOption = None, overrides: SetOption = None) -> None:
@@ -44,17 +39,6 @@ def stop(config: ConfigOption = None, overrides: SetOption = None) -> None:
 
 def version() -> None:
     typer.echo(__version__)
-
-
-def table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> list[str]:
-    """Lines with aligned columns, a header first."""
-    cells = [[name.upper() for name in columns], *([_cell(row.get(name)) for name in columns] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-
-
-def _cell(value: Any) -> str:
-    return "-" if value is None else str(value)
 
 
 def _ask(config: Any, overrides: list[str] | None, request: str, timeout_s: float = 10.0) -> dict[str, Any]:

@@ -19,16 +19,11 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks, without a Python call in between: the hot lane asks ten times a request."""
 
-    def now_s(self) -> float:
-        return time.monotonic()
-
-    def mono_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
+    now_s = staticmethod(time.monotonic)
+    mono_ns = staticmethod(time.monotonic_ns)
+    wall_ns = staticmethod(time.time_ns)
 
 
 def rfc3339(wall_ns: int) -> str:

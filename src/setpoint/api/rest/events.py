@@ -14,13 +14,12 @@ from setpoint import __version__
 from setpoint.api.errors import ApiFault
 from setpoint.api.identity import require
 from setpoint.api.rest.services import Ask
+from setpoint.domain.faults import Fault, FaultKind
 from setpoint.runtime.clock import Clock, rfc3339
 
 POLL_S = 1.0
 HEARTBEAT_POLLS = 15
 CONNECTIONS_MAX = 200
-TRY_AGAIN_LATER = 1013
-POLICY_VIOLATION = 1008
 ECHO_CHARS_MAX = 1_024
 
 
@@ -31,14 +30,9 @@ def router(ask: Ask, clock: Clock) -> APIRouter:
 
     @routes.websocket("/events")
     async def events(connection: WebSocket) -> None:
-        try:
-            principal = check(connection)
-        except ApiFault as refused:
-            await connection.close(POLICY_VIOLATION, refused.fault.message[:120])
-            return
+        principal = check(connection)
         if len(open_now) >= CONNECTIONS_MAX:
-            await connection.close(TRY_AGAIN_LATER, "too many listeners")
-            return
+            raise ApiFault(Fault(FaultKind.overloaded, f"{CONNECTIONS_MAX} listeners are connected, which is the most there may be."))
         open_now.add(connection)
         try:
             await connection.accept()
