@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from setpoint.cli.tour import Gateway, TourError, ask, ask_patiently, curl, described, python_lines, texts, trace_of
+from setpoint.cli.tour import Gateway, TourError, ask, ask_patiently, cost_text, curl, described, python_lines, texts, trace_of
 
 Reply = tuple[int, dict[str, str], bytes]
 CHUNK = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n'
@@ -112,11 +112,15 @@ def test_a_gateway_that_is_gone_is_said_to_be() -> None:
         trace_of(gateway, "ab12", 0.0)
 
 
-def test_a_trace_is_shown_by_path_without_what_is_empty() -> None:
-    shown = described({"model": "m", "usage": {"input": 3, "output": 0}, "tags": None, "attempts": [{"no": 1}], "prompt": "x" * 500})
-    names = [line.split()[0] for line in shown.splitlines()]
-    assert names == ["model", "usage.input", "usage.output", "attempts.1.no", "prompt"]
-    assert max(map(len, shown.splitlines())) < 140
+def test_the_figures_of_a_trace_are_shown_and_what_is_empty_or_nested_is_not() -> None:
+    shown = described({"model": "m", "usage": {"input": 3}, "tags": None, "attempts": 1, "finish": "", "note": "x\n" * 500}).splitlines()
+    assert [line.split()[0] for line in shown] == ["model", "attempts", "note"]
+    assert max(map(len, shown)) < 140
+
+
+def test_an_unknown_cost_is_not_shown_as_nothing() -> None:
+    assert cost_text({"cost": "0"}) == "0 USD"
+    assert cost_text({"cost": None}) == "an unknown amount"
 
 
 def test_the_examples_can_be_pasted() -> None:

@@ -47,7 +47,8 @@ def test_without_any_key_an_answer_its_cost_and_its_trace_are_shown(tmp_path: Pa
     assert re.search(r"http://127\.0\.0\.1:\d+/v1", done.stderr)
     key = (folder / "demo.key").read_text().strip()
     assert f"Bearer {key}" in done.stderr
-    assert re.search(r"^\s+\S*cost\S*\s+\d", done.stderr, re.MULTILINE), done.stderr
+    assert re.search(r"^It cost [\d.]+ USD and left this trace:$", done.stderr, re.MULTILINE), done.stderr
+    assert re.search(r"^ +output_tokens +[1-9]", done.stderr, re.MULTILINE), done.stderr
 
 
 def test_a_second_demonstration_goes_on_with_the_same_key_and_data(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from setpoint.cli.tour import Gateway, TourError, ask_patiently, curl, described, python_lines, trace_of
+from setpoint.cli.tour import Gateway, TourError, ask_patiently, cost_text, curl, described, python_lines, trace_curl, trace_of
 
 LOCAL_MODEL = "local/smollm2"
 SIMULATED_MODEL = "sim/fast"
@@ -149,4 +149,4 @@ def show(gateway: Gateway, model: str) -> None:
         sys.stdout.write(piece)
         sys.stdout.flush()
     trace = trace_of(gateway, answer.request_id, TRACE_S)
-    say(f"\n\nIts trace, with usage and cost:\n\n{described(trace)}")
+    say(f"\n\nIt cost {cost_text(trace)} and left this trace:\n\n{described(trace)}\n\n{trace_curl(gateway, answer.request_id)}")

@@ -17,6 +17,7 @@ REQUEST_S = 60.0
 GET_S = 5.0
 POLL_S = 0.05
 VALUE_CHARS_MAX = 100
+TRACES = "/api/v1/traces"
 NOT_THERE_YET = (502, 503, 504)
 
 
@@ -126,7 +127,7 @@ def trace_of(gateway: Gateway, request_id: str, within_s: float) -> dict[str, An
     """The trace of a request, as soon as it can be read. Raises TourError when that is not `within_s`."""
     deadline = time.monotonic() + within_s
     while True:
-        status, body = get(gateway, f"/api/v1/traces/{request_id}")
+        status, body = get(gateway, f"{TRACES}/{request_id}")
         if status == 200:
             document = json.loads(body)
             trace: dict[str, Any] = document.get("data", document)
@@ -137,23 +138,21 @@ def trace_of(gateway: Gateway, request_id: str, within_s: float) -> dict[str, An
 
 
 def described(trace: dict[str, Any]) -> str:
-    """A trace as aligned lines of `name  value`, nested members by their path; texts are cut, what is empty is left out."""
-    rows = list(flat(trace))
+    """The figures of a trace as aligned lines of `name  value`; what is empty or has members of its own is left out."""
+    rows = [(name, value) for name, value in trace.items() if value not in (None, "") and isinstance(value, str | int | float)]
     width = max((len(name) for name, _ in rows), default=0)
-    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+    return "\n".join(f"    {name:<{width}}  {_cut(str(value))}" for name, value in rows)
 
 
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """(path, text) of every leaf that says something."""
-    if isinstance(value, dict):
-        for name, member in value.items():
-            yield from flat(member, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for number, member in enumerate(value, 1):
-            yield from flat(member, f"{path}.{number}")
-    elif value not in (None, ""):
-        text = str(value).replace("\n", " ")
-        yield path, text if len(text) <= VALUE_CHARS_MAX else f"{text[:VALUE_CHARS_MAX]}…"
+def cost_text(trace: dict[str, Any]) -> str:
+    """What it cost, for a sentence; a price that nobody knows is not nothing."""
+    cost = trace.get("cost")
+    return "an unknown amount" if cost is None else f"{cost} USD"
+
+
+def trace_curl(gateway: Gateway, request_id: str) -> str:
+    """A command that shows all of a trace."""
+    return f"curl {gateway.url}{TRACES}/{request_id} -H 'authorization: Bearer {gateway.key}'"
 
 
 def headers(gateway: Gateway) -> dict[str, str]:
@@ -176,3 +175,8 @@ def get(gateway: Gateway, path: str) -> tuple[int, bytes]:
 def _until_done(response: Iterable[bytes], connection: http.client.HTTPConnection) -> Iterator[str]:
     with contextlib.closing(connection):
         yield from texts(response)
+
+
+def _cut(text: str) -> str:
+    line = text.replace("\n", " ")
+    return line if len(line) <= VALUE_CHARS_MAX else f"{line[:VALUE_CHARS_MAX]}…"
