@@ -117,6 +117,15 @@ class RawClient:
             self._read_some(until_s)
         return self._reader.current.body
 
+    def wait_for_informational(self, status: int) -> Self:
+        """Until an informational answer with this status came. Raises TimeoutError, EOFError."""
+        until_s = time.monotonic() + self._deadline_s
+        while status not in self.informational:
+            if self.ended:
+                raise EOFError(f"the connection was {self.ended} before a {status} came")
+            self._read_some(until_s)
+        return self
+
     def wait_for_end(self) -> str:
         """Until the server ends the connection: "closed" or "reset". Raises TimeoutError."""
         until_s = time.monotonic() + self._deadline_s
