@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from setpoint.adapters.files.snapshots import SnapshotFiles
-from setpoint.app.engine_control import Control, Reloaded, open_control, problems_of
+from setpoint.app.checking import problems_of
+from setpoint.app.engine_control import Control, Reloaded, open_control
 from setpoint.app.settings import SettingsError, load_settings
 from setpoint.app.tree import ConfigSource
 from setpoint.control.keys import Issued, KeyWish

@@ -14,26 +14,21 @@ from pathlib import Path
 import msgspec
 
 from setpoint.adapters.files.snapshots import SnapshotFiles
-from setpoint.adapters.sim.models import prices as sim_prices
 from setpoint.adapters.sqlite.control_store import SqliteControlStore
-from setpoint.app.data_directory import socket_path
-from setpoint.app.drafting import draft_of
-from setpoint.app.local_model import SOCKET as LOCAL_SOCKET
-from setpoint.app.local_model import is_installed
+from setpoint.app.checking import draft_here
 from setpoint.app.settings import Settings, SettingsError, load_settings
 from setpoint.app.tree import ConfigSource
-from setpoint.control.compile import Seal, Unseal, compile_plan
-from setpoint.control.draft import Draft, Problem
+from setpoint.control.compile import Seal, Unseal
+from setpoint.control.draft import Problem
 from setpoint.control.keys import GatewayKeys
 from setpoint.control.prices import price_book
 from setpoint.control.publish import Publisher
-from setpoint.domain.plan import Plan, PriceBook
+from setpoint.domain.plan import Plan
 from setpoint.domain.snapshot import Current
 from setpoint.kit.sealing import Keyring, SealBroken, open_sealed, seal
 from setpoint.ports.control_store import ControlStore
 from setpoint.runtime.clock import Clock
 
-SIM_SOCKET = "sim.sock"
 RESTART_SECTIONS = ("server", "storage", "security")
 """Sections that only the next start reads."""
 
@@ -67,7 +62,7 @@ class Control:
 
     def publish(self, settings: Settings, actor: str) -> Plan | tuple[Problem, ...]:
         """Makes `settings` count, or says why not and leaves everything as it was."""
-        draft = _draft(settings, self.data_dir)
+        draft = draft_here(settings, self.data_dir)
         at = datetime.fromtimestamp(self.clock.wall_ns() / 1e9, UTC)
         published = self.publisher.publish_draft(draft, price_book({upstream.provider for upstream in draft.upstreams}, at), actor)
         if isinstance(published, Plan):
@@ -121,20 +116,8 @@ def open_control(
     return control
 
 
-def problems_of(settings: Settings, data_dir: Path) -> tuple[Problem, ...]:
-    """What keeps `settings` from becoming a plan; nothing is written."""
-
-    compiled = compile_plan(_draft(settings, data_dir), 1, 1, 0, lambda _name, _key: b"", PriceBook())
-    return () if isinstance(compiled, Plan) else compiled
-
-
 def _tell_nobody(_: Current) -> None:
     """The workers look for themselves."""
-
-
-def _draft(settings: Settings, data_dir: Path) -> Draft:
-    local = socket_path(data_dir, LOCAL_SOCKET) if is_installed() else None
-    return draft_of(settings, socket_path(data_dir, SIM_SOCKET), sim_prices(), local)
 
 
 def _fixed_admin(settings: Settings) -> str | None:

@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
+from setpoint.app.checking import problems_of
 from setpoint.app.composition import services, tree_options
 from setpoint.app.config_template import config_template
 from setpoint.app.data_directory import DataDirectoryError
 from setpoint.app.key_file import KeyFileError, load_or_make
 from setpoint.app.listeners import Bound, ListenError
-from setpoint.app.settings import Settings
+from setpoint.app.settings import Settings, SettingsError
 from setpoint.app.supervisor import serve as serve_tree
 from setpoint.app.tree import ConfigSource
 from setpoint.cli.configuration import ConfigOption, ProfileOption, SetOption, settings_of, source_of
@@ -40,6 +41,8 @@ def serve(
         return
     source = source_of(config, overrides, profile)
     settings = settings_of(source)
+    if problems := problems_of(settings, settings.data_dir):
+        end(USAGE, str(SettingsError(problems)))
     if validate_config:
         typer.echo(f"{source.path or 'the default configuration'} is valid", err=True)
         return
@@ -82,6 +85,7 @@ def greeting(settings: Settings, source: ConfigSource, listeners: tuple[Bound, .
         f"    data           {settings.data_dir}",
         f"    providers      {', '.join([*real, *own]) or 'none'}",
         *(f"    {line}" for line in shown),
+        *(f"    notice         {notice}" for notice in settings.notices),
     ]
     return [*lines, *([] if real else HOW_TO_ADD), ""]
 
