@@ -5,11 +5,11 @@ has a few megabytes of its own.
 """
 
 import asyncio
+import gc
 import os
 import random
 import resource
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
@@ -35,7 +35,7 @@ from setpoint.gateway.meter import Meter
 from setpoint.gateway.plan_swap import Workshop, upstream_tls
 from setpoint.gateway.server import ClientConnection
 from setpoint.gateway.spool import SpoolWriter
-from setpoint.gateway.stack import stack
+from setpoint.gateway.stack import Handler, checks, stack
 from setpoint.gateway.stages.admit import admit
 from setpoint.gateway.stages.attempt import Attempt
 from setpoint.gateway.stages.authenticate import authenticate
@@ -48,7 +48,7 @@ from setpoint.gateway.turn import Turn
 from setpoint.gateway.upstream import Pool
 from setpoint.kit.backoff import RetryBudget
 from setpoint.kit.sealing import SealBroken
-from setpoint.ports.snapshots import Loaded
+from setpoint.ports.snapshots import Loaded, Unloadable
 from setpoint.runtime.clock import SystemClock
 from setpoint.runtime.log import Log
 from setpoint.wire import gauge_page as at
@@ -62,10 +62,13 @@ IDLE_GRACE_S = 6.0
 """A draining worker closes idle connections no sooner: a client that just got an answer may be sending its next request."""
 ORPHAN_DRAIN_S = 30.0
 CTL_LINE_BYTES_MAX = 4_096
+GC_THRESHOLD = 50_000
+"""Exchanges leave no reference cycles behind, so the collector would mostly look at what is alive."""
 
 
 def run(context: WorkerContext) -> None:
     """Serve until drained. The caller ends the process afterwards."""
+    gc.set_threshold(GC_THRESHOLD)
     loop = uvloop.new_event_loop()
     try:
         loop.run_until_complete(GatewayWorker(context, loop).serve())
@@ -110,7 +113,7 @@ class GatewayWorker:
         self._said = b""
         self._polled_s = 0.0
 
-    def _stages(self) -> Callable[[Exchange], object]:
+    def _stages(self) -> Handler:
         """The order an exchange passes. `record` is around all of it."""
         lane, now_s, meter = self.lane, self._deadlines.now_s, self._meter
         uniform = random.Random(os.urandom(16)).random
@@ -118,11 +121,13 @@ class GatewayWorker:
             Calling(lane.commit, self._clock.mono_ns, self._wall_s).call, self._sleep, now_s, uniform, RetryBudget(), lane.attempt_failed
         )
         return stack(
-            admit(lambda: lane.in_flight),  # a full worker says so before it does any work
-            authenticate(self._wall_s),  # identity before limits: a bucket belongs to somebody
-            limit(self._ledger, now_s, meter.limit_refused),  # limits before anybody looks into the body
-            read(),  # what is asked, once
-            route(uniform),  # where it may go; its policy decides about the cache
+            checks(
+                admit(lambda: lane.in_flight),  # a full worker says so before it does any work
+                authenticate(self._wall_s),  # identity before limits: a bucket belongs to somebody
+                limit(self._ledger, now_s, meter.limit_refused),  # limits before anybody looks into the body
+                read,  # what is asked, once
+                route(uniform),  # where it may go; its policy decides about the cache
+            ),
             Cache(self._cache, self._deadlines, meter.followed).stage(),  # a hit needs no upstream at all
             core=attempt.handle,
         )
@@ -190,8 +195,8 @@ class GatewayWorker:
 
     def _first_snapshot(self) -> Loaded:
         loaded = self._snapshots.load_any()
-        if not isinstance(loaded, Loaded):
-            raise RuntimeError(f"there is no usable snapshot: {loaded.reason}")
+        if isinstance(loaded, Unloadable):
+            raise RuntimeError(f"there is no usable snapshot: {loaded.reason}")  # noqa: TRY004  data says it, no type is wrong
         if loaded.note:
             self._log.warning("started from an earlier snapshot", reason=loaded.note)
         return loaded
@@ -201,7 +206,7 @@ class GatewayWorker:
         if not self._snapshots.changed(self._loaded.stamp):
             return
         loaded = self._snapshots.load(self._loaded)
-        if not isinstance(loaded, Loaded):
+        if isinstance(loaded, Unloadable):
             self._log.error("a published snapshot cannot be loaded", reason=loaded.reason)
             self._page[at.CONFIG_REJECTIONS] += 1
             return

@@ -1,8 +1,7 @@
 """One upstream call from start to end: send, wait, understand the answer.
 
-`call` returns an answer in the client's dialect or a fault, and never lets go of a call that is still under way: when the client hangs up, the
-cancellation passes through here and the upstream connection is closed at once.
-"""
+`call` returns an answer in the client's dialect or a fault, and never lets go of a call that is still under way: when the client
+hangs up, the cancellation passes through here and the upstream connection is closed at once."""
 
 import zlib
 from collections.abc import Callable
@@ -71,15 +70,15 @@ class Calling:
             return body
         dialect = self._spoken(exchange, candidate)
         if call.status != 200:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers}
-            return dialect.classify_fault(call.status, headers, body, self._wall_s())
+            named = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers}
+            return dialect.classify_fault(call.status, named, body, self._wall_s())
         facts = dialect.read_usage(body)
         _settle(exchange, candidate, facts.usage)
         exchange.model_served = facts.model
         exchange.finish = facts.finish
         headers = self._passing.lines(call.headers) + _loss_lines(payload.losses)
         if exchange.surface.dialect == candidate.line.upstream.dialect:
-            return Answer(200, body, call.header(b"content-type") or b"application/json", headers)
+            return Answer(200, body, call.content_type or b"application/json", headers)
         return self._translated(exchange, candidate, body, headers)
 
     def _translated(self, exchange: Exchange, candidate: Candidate, body: bytes, headers: bytes) -> Result:
@@ -176,7 +175,7 @@ def _settle(exchange: Exchange, candidate: Candidate, usage: Usage | None) -> No
 def _decoded(call: Call) -> bytes | Fault:
     """The body without content coding. We ask for identity, but some upstreams compress all the same."""
     body = call.body()
-    coding = call.header(b"content-encoding").lower()
+    coding = call.content_encoding
     if coding in (b"", b"identity"):
         return body
     if coding not in (b"gzip", b"x-gzip", b"deflate"):

@@ -38,13 +38,13 @@ class Switch:
         elif request.method in (b"GET", b"HEAD") and (path in MODEL_PATHS or path.startswith(_MODEL_PREFIXES)):
             self._models(connection, request, path)
         else:
-            who = identify(lane.published, request, self._wall_s())
+            who = identify(lane.published, request, self._wall_s)
             target = path + b"?" + query if query else path
             self._door.pass_on(connection, request, target, None if isinstance(who, Fault) else who)
 
     def _models(self, connection: ClientConnection, request: Request, path: bytes) -> None:
         lane = self._lane
-        who = identify(lane.published, request, self._wall_s())
+        who = identify(lane.published, request, self._wall_s)
         shape = b"/v1/messages" if b"anthropic-version" in request.headers else b"/v1/models"
         if isinstance(who, Fault):
             lane.refuse(connection, request, shape, who)

@@ -1,8 +1,8 @@
 """The way to the engine: every path that is not a worker's own goes to its Unix socket, over the same pool as any upstream.
 
-The head is built anew from the parsed fields, never copied: hop-by-hop fields and everything that looks like our internal headers are left out, the
-body is framed by its length, and one header says who the client is. An answer flows in pieces with backpressure. While the engine restarts, its paths answer
-503 and inference goes on.
+The head is built anew from the parsed fields, never copied: hop-by-hop fields and everything that looks like our internal headers
+are left out, the body is framed by its length, and one header says who the client is. An answer flows in pieces with
+backpressure. While the engine restarts, its paths answer 503 and inference goes on.
 
 A WebSocket upgrade is spliced: only after the engine's 101 are bytes passed both ways, and that connection never returns to the pool.
 """

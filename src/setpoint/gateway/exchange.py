@@ -38,9 +38,10 @@ class Exchange:
     """All facts of one exchange. Each is written by one stage, named beside it; everybody may read."""
 
     __slots__ = (
-        "answer_bytes", "attempts", "body", "cache_tier", "call", "caller", "candidate", "candidates", "captured", "connection", "cost_nanousd",
-        "drive", "envelope", "failovers", "fault", "finish", "limit_headers", "model_served", "published", "request", "request_id", "route", "saved_nanousd",
-        "start_ns", "started_ns", "streamed", "surface", "trace_id", "ttft_ns", "upstream_ns", "usage",
+        "answer_bytes", "attempts", "body", "cache_tier", "call", "caller", "candidate", "candidates", "captured", "connection",
+        "cost_nanousd", "drive", "envelope", "failovers", "fault", "finish", "limit_headers", "model_served", "published",
+        "request", "request_id", "route", "saved_nanousd", "start_ns", "started_ns", "streamed", "surface", "trace_id", "ttft_ns",
+        "upstream_ns", "usage",
     )  # fmt: skip
 
     def __init__(

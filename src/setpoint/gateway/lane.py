@@ -46,7 +46,9 @@ class Elsewhere(Protocol):
 
 
 class GatewayLane:
-    """See the module's text. `handle` is the stack with `record` outermost; it is given after the lane exists, because stages report to it."""
+    """See the module's text. `handle` is the stack with `record` outermost; it is given after the lane exists, because stages
+    report to it.
+    """
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class GatewayLane:
         self._log = log
         self.meter = meter
         self.deadlines = deadlines
-        self.soon = loop.call_soon
+        self._loop = loop
         self.published = published
         self.limits: Limits = published.plan.limits
         self.draining = False
@@ -88,6 +90,10 @@ class GatewayLane:
 
     def closed(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
+
+    def next_turn(self, callback: Callable[[], None]) -> None:
+        """Call back when this turn of the loop is over."""
+        self._loop.call_soon(callback)
 
     def take_over(self, published: Published) -> None:
         """New exchanges use `published`; those under way keep what they began with."""

@@ -1,4 +1,6 @@
-"""What a worker answers by itself besides inference, because it must be there while everything else is down: health, models, metrics, version."""
+"""What a worker answers by itself besides inference, because it must be there while everything else is down: health, models,
+metrics, version.
+"""
 
 from collections.abc import Callable
 

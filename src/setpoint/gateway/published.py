@@ -98,7 +98,7 @@ class Candidate:
 
     __slots__ = ("breaker", "head", "line", "lines", "model", "path", "price", "weight")
 
-    def __init__(self, line: Line, path: str, model: str, weight: float, price: Price | None) -> None:
+    def __init__(self, line: Line, path: str, model: str, weight: float, price: Price | None, route_lines: bytes) -> None:
         self.line = line
         self.path = path
         self.model = model
@@ -106,20 +106,20 @@ class Candidate:
         self.price = price
         self.breaker = line.breaker(path, model)
         self.head = line.head(path)
-        self.lines = f"x-setpoint-provider: {line.upstream.provider}\r\nx-setpoint-model: {_header_text(model)}\r\n".encode()
+        self.lines = route_lines + f"x-setpoint-provider: {line.upstream.provider}\r\nx-setpoint-model: {_header_text(model)}\r\n".encode()
 
 
 class ResolvedRoute:
-    """A route for one asked model, with its candidates in configured order."""
+    """A route for one asked model, with its candidates in configured order. `lines` are the headers of an answer that no candidate gave."""
 
-    __slots__ = ("candidates", "line", "name", "route", "turns")
+    __slots__ = ("candidates", "lines", "name", "route", "turns")
 
-    def __init__(self, route: Route, candidates: tuple[Candidate, ...]) -> None:
+    def __init__(self, route: Route, candidates: tuple[Candidate, ...], lines: bytes) -> None:
         self.route = route
         self.name = route.model
         self.candidates = candidates
         self.turns = count()
-        self.line = f"x-setpoint-route: {_header_text(route.model)}\r\n".encode()
+        self.lines = lines
 
 
 class Published:
@@ -196,14 +196,15 @@ class Published:
                     break
             else:
                 return None
+        lines = self.line + f"x-setpoint-route: {_header_text(route.model)}\r\n".encode()
         candidates = []
         for target in route.targets:
             line = self.lines[target.upstream]
             name = target.model.replace("*", rest) if target.model else rest
             surface_path = native_path(path, line.upstream.dialect)
             price = find_price(self.plan.prices, line.upstream.provider, name)
-            candidates.append(Candidate(line, surface_path, name, target.weight, price))
-        return ResolvedRoute(route, tuple(candidates))
+            candidates.append(Candidate(line, surface_path, name, target.weight, price, lines))
+        return ResolvedRoute(route, tuple(candidates), lines)
 
     def models(self) -> Iterator[Route]:
         """The routes in the order a list of models shows them."""

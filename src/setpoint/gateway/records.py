@@ -19,31 +19,35 @@ def client_text(value: bytes) -> str:
 
 def tail_of(exchange: Exchange, fault: Fault | None, prompt_bytes: int, answer_bytes: int) -> RecordTail:
     """All texts of an END or BEGIN record."""
-    headers, caller, candidate, envelope, usage = (
-        exchange.request.headers, exchange.caller, exchange.candidate, exchange.envelope, exchange.usage,
-    )  # fmt: skip
     tail = RecordTail(prompt_bytes=prompt_bytes, answer_bytes=answer_bytes, model_served=exchange.model_served, finish=exchange.finish)
     if exchange.route is not None:
         tail.route = exchange.route.name
-    if candidate is not None:
+    if (candidate := exchange.candidate) is not None:
         tail.upstream = candidate.line.upstream.name
         tail.provider = candidate.line.upstream.provider
         if candidate.price is not None:
             tail.price_source = candidate.price.source
-    if envelope is not None:
+    if (caller := exchange.caller) is not None:
+        tail.project, tail.role, tail.public_id = caller.principal.project, caller.principal.role, caller.principal.public_id
+    if fault is not None:
+        tail.fault_message = fault.message[:TEXT_MAX]
+    if (usage := exchange.usage) is not None:
+        tail.estimated = usage.estimated
+        tail.audio_input, tail.audio_output, tail.image_input = usage.audio_input, usage.audio_output, usage.image_input
+    tail.saved_nanousd = exchange.saved_nanousd
+    _add_client_texts(tail, exchange)
+    return tail
+
+
+def _add_client_texts(tail: RecordTail, exchange: Exchange) -> None:
+    """What the client says about its request, each cut to TEXT_MAX."""
+    if (envelope := exchange.envelope) is not None:
         tail.model = envelope.model[:TEXT_MAX]
         if envelope.user:
             tail.user = envelope.user[:TEXT_MAX]
         if envelope.tags:
             tail.tags = ",".join(envelope.tags)[:TEXT_MAX]
-    if caller is not None:
-        tail.project, tail.role, tail.public_id = caller.principal.project, caller.principal.role, caller.principal.public_id
-    if fault is not None:
-        tail.fault_message = fault.message[:TEXT_MAX]
-    if usage is not None:
-        tail.estimated, tail.audio_input, tail.audio_output, tail.image_input = (
-            usage.estimated, usage.audio_input, usage.audio_output, usage.image_input,
-        )  # fmt: skip
+    headers = exchange.request.headers
     if b"x-request-id" in headers:
         tail.client_request_id = client_text(headers[b"x-request-id"])
     if b"x-setpoint-session-id" in headers:
@@ -52,8 +56,6 @@ def tail_of(exchange: Exchange, fault: Fault | None, prompt_bytes: int, answer_b
         tail.tags = client_text(headers[b"x-setpoint-tags"])
     if b"traceparent" in headers:
         tail.parent_span = headers[b"traceparent"][36:52].decode("latin-1")
-    tail.saved_nanousd = exchange.saved_nanousd
-    return tail
 
 
 def end_record(
@@ -65,7 +67,8 @@ def end_record(
     tail = encode_tail(tail_of(exchange, fault, len(exchange.request.body), answer_bytes))
     caller = exchange.caller
     head = HEAD.pack(
-        RecordKind.end, outcome, exchange.surface.number, exchange.cache_tier, status, exchange.attempts, exchange.request_id, exchange.trace_id,
+        RecordKind.end, outcome, exchange.surface.number, exchange.cache_tier, status, exchange.attempts, exchange.request_id,
+        exchange.trace_id,
         exchange.start_ns, duration_ns, exchange.ttft_ns, exchange.upstream_ns, exchange.cost_nanousd,
         usage.input, usage.cached_read, usage.cache_write, usage.output, usage.reasoning,
         0 if caller is None else caller.principal.key_no, exchange.published.version, 0 if fault is None else fault.kind,
@@ -79,7 +82,8 @@ def begin_record(exchange: Exchange, elapsed_ns: int) -> tuple[bytes, bytes]:
     tail = encode_tail(tail_of(exchange, None, len(exchange.request.body), 0))
     caller = exchange.caller
     head = HEAD.pack(
-        RecordKind.begin, Outcome.ok, exchange.surface.number, exchange.cache_tier, 0, exchange.attempts, exchange.request_id, exchange.trace_id,
+        RecordKind.begin, Outcome.ok, exchange.surface.number, exchange.cache_tier, 0, exchange.attempts, exchange.request_id,
+        exchange.trace_id,
         exchange.start_ns, elapsed_ns, exchange.ttft_ns, 0, -1, 0, 0, 0, 0, 0,
         0 if caller is None else caller.principal.key_no, exchange.published.version, 0, exchange.streamed, 0, len(tail), 0, 0,
     )  # fmt: skip
@@ -96,10 +100,11 @@ def attempt_record(exchange: Exchange, candidate: Candidate, fault: Fault, took_
             model=candidate.model,
             fault_message=fault.message[:TEXT_MAX],
             attempt_no=exchange.attempts,
-        )  # fmt: skip
+        )
     )
     head = HEAD.pack(
         RecordKind.attempt, Outcome.fault, exchange.surface.number, 0, fault.upstream_status or 0, exchange.attempts, exchange.request_id,
-        exchange.trace_id, exchange.start_ns, took_ns, 0, took_ns, -1, 0, 0, 0, 0, 0, 0, exchange.published.version, fault.kind, 0, 0, len(tail), 0, 0,
+        exchange.trace_id, exchange.start_ns, took_ns, 0, took_ns, -1, 0, 0, 0, 0, 0, 0, exchange.published.version, fault.kind,
+        0, 0, len(tail), 0, 0,
     )  # fmt: skip
     return head, tail

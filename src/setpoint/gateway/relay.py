@@ -2,10 +2,10 @@
 
     gated ──first content──> committing ──records of the turn written──> flowing ──> over
 
-While it is gated nothing has reached the client, so the attempt may still fail and another be made: pieces are held. The first content opens
-the gate; the attempt stage then commits the exchange, which writes a BEGIN record, and only when that is in the spool may bytes flow (see `turn`).
-From then on each piece goes through the tap straight to the client's socket; the stage's coroutine sleeps until the end.
-"""
+While it is gated nothing has reached the client, so the attempt may still fail and another be made: pieces are held. The first
+content opens the gate; the attempt stage then commits the exchange, which writes a BEGIN record, and only when that is in the
+spool may bytes flow (see `turn`). From then on each piece goes through the tap straight to the client's socket; the stage's
+coroutine sleeps until the end."""
 
 from setpoint.gateway.drive import Drive
 from setpoint.gateway.server import ClientConnection

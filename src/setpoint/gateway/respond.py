@@ -4,7 +4,7 @@ import http
 from collections.abc import Iterable
 
 from setpoint.domain.faults import Fault
-from setpoint.domain.money import usd
+from setpoint.domain.money import NANOUSD_PER_USD
 from setpoint.domain.trace import CacheTier
 from setpoint.gateway.exchange import Answer, Exchange
 
@@ -35,7 +35,7 @@ _DROPPED = frozenset(
         b"upgrade",
         b"via",
         b"x-powered-by",
-    }  # fmt: skip
+    }
 )
 """Hop by hop (RFC 9110 7.6.1), said anew by us, or about the upstream's own site."""
 _DROPPED_PREFIXES = (b"x-setpoint-", b"x-ratelimit-", b"anthropic-ratelimit-", b"access-control-", b"cf-")
@@ -81,35 +81,23 @@ def own_lines(exchange: Exchange) -> bytes:
     """The `x-setpoint-*` and rate-limit headers that every answer carries, as far as the exchange came."""
     request_id = exchange.request_id.hex().encode()
     trace_id = request_id if exchange.trace_id is exchange.request_id else exchange.trace_id.hex().encode()
-    route, candidate = exchange.route, exchange.candidate
-    return b"x-setpoint-request-id: %b\r\nx-setpoint-trace-id: %b\r\n%b%b%bx-setpoint-attempts: %d\r\n%b%b%b" % (
-        request_id,
-        trace_id,
-        exchange.published.line,
-        b"" if route is None else route.line,
-        b"" if candidate is None else candidate.lines,
-        exchange.attempts,
-        _CACHE_LINES[exchange.cache_tier],
-        b"x-setpoint-fallback: %d\r\n" % exchange.failovers if exchange.failovers else b"",
-        exchange.limit_headers,
-    )
+    candidate, route = exchange.candidate, exchange.route
+    where = candidate.lines if candidate is not None else exchange.published.line if route is None else route.lines
+    lines = b"x-setpoint-request-id: %b\r\nx-setpoint-trace-id: %b\r\n%bx-setpoint-attempts: %d\r\n%b%b" % (
+        request_id, trace_id, where, exchange.attempts, _CACHE_LINES[exchange.cache_tier], exchange.limit_headers,
+    )  # fmt: skip
+    return lines + b"x-setpoint-fallback: %d\r\n" % exchange.failovers if exchange.failovers else lines
 
 
 def unary_response(exchange: Exchange, answer: Answer, date_line: bytes, overhead_ns: int, *, keep_alive: bool) -> bytes:
     """A whole response with its length."""
     cost = exchange.cost_nanousd
-    return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%bx-setpoint-overhead-ms: %.3f\r\n%b%b\r\n%b" % (
-        status_line(answer.status),
-        date_line,
-        answer.content_type,
-        len(answer.body),
-        answer.headers,
-        own_lines(exchange),
-        overhead_ns / 1e6,
-        b"" if cost < 0 else b"x-setpoint-cost-usd: %b\r\n" % usd(cost).encode(),
-        b"" if keep_alive else b"connection: close\r\n",
-        answer.body,
-    )
+    return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%bx-setpoint-overhead-ms: %d.%03d\r\n%b%b\r\n%b" % (
+        status_line(answer.status), date_line, answer.content_type, len(answer.body), answer.headers, own_lines(exchange),
+        overhead_ns // 1_000_000, overhead_ns // 1_000 % 1_000,
+        b"" if cost < 0 else b"x-setpoint-cost-usd: %d.%09d\r\n" % divmod(cost, NANOUSD_PER_USD),
+        b"" if keep_alive else b"connection: close\r\n", answer.body,
+    )  # fmt: skip
 
 
 def stream_head(exchange: Exchange, headers: bytes, date_line: bytes, *, keep_alive: bool) -> bytes:

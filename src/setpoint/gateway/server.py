@@ -7,11 +7,11 @@
 Hot and cold requests share the FIFO, so a fast answer can never overtake a slow one before it (RFC 9112 section 9.3.2). A client that
 pipelines gets at most one read of its bytes held here; TCP holds the rest.
 
-What is refused, and why: no or two Host (RFC 9112 3.2), a head above its limit (431), a body above its limit (413), a head or body that
-trickles in too slowly (408), and whatever llhttp in strict mode rejects, among it Content-Length together with chunked. An HTTP/2 preface gets
-505 with a hint. `Upgrade` to anything but WebSocket is ignored as RFC 9110 7.8 allows, but llhttp would stop parsing there and leave
-the body to be read as the next request (a smuggling gadget), so the head is replayed to a fresh parser without the upgrade.
-"""
+What is refused, and why: no or two Host (RFC 9112 3.2), a head above its limit (431), a body above its limit (413), a head or
+body that trickles in too slowly (408), and whatever llhttp in strict mode rejects, among it Content-Length together with chunked.
+An HTTP/2 preface gets 505 with a hint. `Upgrade` to anything but WebSocket is ignored as RFC 9110 7.8 allows, but llhttp would
+stop parsing there and leave the body to be read as the next request (a smuggling gadget), so the head is replayed to a fresh
+parser without the upgrade."""
 
 import asyncio
 from collections import deque
@@ -36,7 +36,9 @@ NEW, HEAD, BODY, OVER = range(4)
 
 
 class Refusal(Exception):
-    """Raised inside a parser callback: this request is not read any further. `status` replaces the fault's own where HTTP has a better one."""
+    """Raised inside a parser callback: this request is not read any further. `status` replaces the fault's own where HTTP has a
+    better one.
+    """
 
     def __init__(self, fault: Fault, status: int | None = None) -> None:
         super().__init__(fault.message)
@@ -98,7 +100,11 @@ class Lane(Protocol):
 
     def dispatch(self, connection: "ClientConnection", request: Request) -> None: ...
 
-    def soon(self, callback: Callable[[], None]) -> None: ...
+    def next_turn(self, callback: Callable[[], None]) -> None: ...
+
+
+def head_too_large(limits: Limits) -> Fault:
+    return Fault(FaultKind.too_large, f"The request's head is larger than {limits.head_bytes_max} bytes or {HEADERS_MAX} fields.")
 
 
 class ClientConnection(asyncio.Protocol):
@@ -172,6 +178,8 @@ class ClientConnection(asyncio.Protocol):
     # ---- parsing
 
     def _feed(self, data: bytes) -> None:
+        if self._stage <= HEAD:
+            self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -180,7 +188,9 @@ class ClientConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._malformed(data, error)
             return
-        if self._queue and self._active is None:
+        if self._stage == HEAD and self._head_bytes > self._lane.limits.head_bytes_max:
+            self._refuse(Refusal(head_too_large(self._lane.limits), 431))
+        elif self._queue and self._active is None:
             self._next()
         elif self._stage != NEW and self._active is None:
             self._wait_for_rest()
@@ -188,11 +198,9 @@ class ClientConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._request = Request()
         self._stage = HEAD
-        self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         self._request.target += url
-        self._grow_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -200,25 +208,18 @@ class ClientConnection(asyncio.Protocol):
         if name in headers:
             self._request.repeated.append((name, headers[name]))
         headers[name] = value
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > self._lane.limits.head_bytes_max or len(headers) + len(self._request.repeated) > HEADERS_MAX:
-            self._refuse_head()
 
-    def _grow_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._lane.limits.head_bytes_max:
-            self._refuse_head()
-
-    def _refuse_head(self) -> None:
-        raise Refusal(
-            Fault(
-                FaultKind.too_large, f"The request's head is larger than {self._lane.limits.head_bytes_max} bytes or {HEADERS_MAX} fields."
-            ),
-            431,
-        )
+    def _check_head(self, request: Request) -> None:
+        """The exact size is summed up only when the reads that brought the head were larger than its limit."""
+        fields = [*request.headers.items(), *request.repeated]
+        size = len(request.target) + sum(len(name) + len(value) + 4 for name, value in fields)
+        if size > self._lane.limits.head_bytes_max or len(fields) > HEADERS_MAX:
+            raise Refusal(head_too_large(self._lane.limits), 431)
 
     def on_headers_complete(self) -> None:
         request, parser = self._request, self._parser
+        if self._head_bytes > self._lane.limits.head_bytes_max or len(request.headers) + len(request.repeated) > HEADERS_MAX:
+            self._check_head(request)
         request.method = parser.get_method()
         version = parser.get_http_version()
         request.http10 = version == "1.0"
@@ -234,6 +235,7 @@ class ClientConnection(asyncio.Protocol):
         if (length := headers.get(b"content-length")) is not None and length.isdigit() and int(length) > limits.body_bytes_max:
             raise Refusal(self._body_too_large())
         self._stage = BODY
+        self._head_bytes = 0
         if b"expect" in headers:
             if headers[b"expect"].lower() != b"100-continue":
                 raise Refusal(Fault(FaultKind.bad_request, "Only 'Expect: 100-continue' can be met."), 417)
@@ -341,7 +343,7 @@ class ClientConnection(asyncio.Protocol):
         if not keep_alive or (self._stage == OVER and not self._queue):
             self.close()
         elif self._queue:
-            self._lane.soon(self._next_if_idle)
+            self._lane.next_turn(self._next_if_idle)
         elif self._held:
             held, self._held = self._held, b""
             self._transport.resume_reading()  # type: ignore[union-attr]  # not lost, so open

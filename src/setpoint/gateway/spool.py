@@ -74,8 +74,10 @@ class SpoolWriter:
         self._open_next()
 
     def append(self, heads: list[bytes], tails: list[bytes], bodies: list[bytes]) -> bool:
-        """Write the records as one block with one write(2). `bodies` holds prompt and answer of each record in order; empty ones may be left
-        out. A turn of more than 65,535 records or 64 MiB becomes several blocks. False: none or only some are safe; all are counted lost."""
+        """Write the records as one block with one write(2). `bodies` holds prompt and answer of each record in order; empty ones
+        may be left out. A turn of more than 65,535 records or 64 MiB becomes several blocks. False: none or only some are safe;
+        all are counted lost.
+        """
         if len(heads) > RECORDS_MAX or _block_bytes(heads, tails, bodies) > BLOCK_BYTES_MAX:
             return self._append_halves(heads, tails, bodies)
         block = encode_block(heads, tails, bodies, self.next_seq)

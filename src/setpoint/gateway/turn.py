@@ -17,7 +17,9 @@ class RecordSink(Protocol):
 
 
 class Turn:
-    """Collects records and what may be sent once they are written. `on_written` and `on_loss` are told how many records were, and were not."""
+    """Collects records and what may be sent once they are written. `on_written` and `on_loss` are told how many records were, and
+    were not.
+    """
 
     def __init__(
         self,

@@ -50,8 +50,8 @@ class Call:
     """
 
     __slots__ = (
-        "answer_bytes_max", "complete", "connection", "drive", "fault", "head_seen", "headers", "held", "held_bytes", "payload",
-        "pool", "relay", "relay_all", "reused", "sent_at_s", "status", "streaming", "timeouts", "total_at_s",
+        "answer_bytes_max", "complete", "connection", "content_encoding", "content_type", "drive", "fault", "head_seen", "headers", "held",
+        "held_bytes", "payload", "pool", "relay", "relay_all", "reused", "sent_at_s", "status", "streaming", "timeouts", "total_at_s",
     )  # fmt: skip
 
     def __init__(self, drive: Drive, payload: tuple[bytes, bytes], timeouts: Timeouts, answer_bytes_max: int, relay: Relay | None) -> None:
@@ -64,6 +64,8 @@ class Call:
         """Relay whatever comes, of any status and type; for the engine's answers."""
         self.status = 0
         self.headers: list[Header] = []
+        self.content_type = b""
+        self.content_encoding = b""
         self.held: list[bytes] = []
         self.held_bytes = 0
         self.streaming = False
@@ -89,12 +91,6 @@ class Call:
         """The answer's body as far as it was held."""
         held = self.held
         return held[0] if len(held) == 1 else b"".join(held)
-
-    def header(self, name: bytes) -> bytes:
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return b""
 
     def fail(self, fault: Fault) -> None:
         """End the call; later news of it is ignored."""
@@ -159,6 +155,7 @@ class UpstreamConnection(asyncio.Protocol):
         call.total_at_s = now_s + total_s
         self._deadline.set(now_s + min(timeouts.first_byte_s, total_s))
         self._bare = True
+        self._head_bytes = 0
         transport = self._transport
         if transport is None:  # pragma: no cover - the pool sends on open connections only
             raise RuntimeError("send before connection_made")
@@ -199,10 +196,15 @@ class UpstreamConnection(asyncio.Protocol):
             self.hang_up()  # bytes nobody asked for: this connection cannot be trusted with the next request
             return
         self._bare = False
+        if not call.head_seen:
+            self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._break(FaultKind.upstream_server, f"The upstream's answer is not valid HTTP ({error}).")
+            return
+        if not call.head_seen and self._head_bytes > HEAD_BYTES_MAX:
+            self._break(FaultKind.upstream_server, "The head of the upstream's answer is too large.")
             return
         if self._pieces:
             pieces = self._pieces
@@ -260,12 +262,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._headers = []
-        self._head_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > HEAD_BYTES_MAX:
-            raise ValueError("the upstream's answer head is too large")
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -279,13 +277,16 @@ class UpstreamConnection(asyncio.Protocol):
         call.status = status
         call.headers = self._headers
         call.head_seen = True
-        length = streams = False
+        length = False
         for name, value in self._headers:
-            if name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower()):
+            if name == b"content-type":
+                call.content_type = value
+            elif name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower()):
                 length = True
-            elif name == b"content-type":
-                streams = value.startswith(b"text/event-stream")
+            elif name == b"content-encoding":
+                call.content_encoding = value.lower()
         self._body_until_eof = not length
+        streams = call.content_type.startswith(b"text/event-stream")
         call.streaming = call.relay is not None and (call.relay_all or (streams and status == 200))
 
     def on_body(self, data: bytes) -> None:

@@ -3,21 +3,16 @@
 from collections.abc import Callable
 
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.gateway.exchange import Exchange, Result
-from setpoint.gateway.stack import Handler, Stage
+from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.stack import Check
 
 FULL = Fault(FaultKind.overloaded, "This gateway worker serves as many requests as it may at once. Try again shortly.", retry_after_s=1.0)
 
 
-def admit(in_flight: Callable[[], int]) -> Stage:
-    """Ends the exchange with 503 when more than `limits.in_flight_max` are under way, this one included."""
+def admit(in_flight: Callable[[], int]) -> Check:
+    """503 when more than `limits.in_flight_max` exchanges are under way, this one included."""
 
-    def stage(inner: Handler) -> Handler:
-        async def handle(exchange: Exchange) -> Result:
-            if in_flight() > exchange.published.plan.limits.in_flight_max:
-                return FULL
-            return await inner(exchange)
+    def check(exchange: Exchange) -> Fault | None:
+        return FULL if in_flight() > exchange.published.plan.limits.in_flight_max else None
 
-        return handle
-
-    return stage
+    return check

@@ -1,12 +1,12 @@
 """The upstream calls of one exchange: which target next, how long to wait, when to stop.
 
-One exchange makes at most `retries.attempts` calls over all its targets. A fault that another target may help with goes on to the next one at once; one that the
-same target may answer next time waits first when no other is left (full jitter, or what Retry-After says). After the first content was forwarded
-nothing is tried any more, and neither is anything after a fault of the caller's own making.
+One exchange makes at most `retries.attempts` calls over all its targets. A fault that another target may help with goes on to the
+next one at once; one that the same target may answer next time waits first when no other is left (full jitter, or what
+Retry-After says). After the first content was forwarded nothing is tried any more, and neither is anything after a fault of the
+caller's own making.
 
-Each call runs under its endpoint's breaker. A target whose circuit is open is skipped; when all are open the caller is told at once when the first
-may close.
-"""
+Each call runs under its endpoint's breaker. A target whose circuit is open is skipped; when all are open the caller is told at
+once when the first may close."""
 
 from collections.abc import Awaitable, Callable
 
@@ -15,7 +15,7 @@ from setpoint.domain.plan import Retries
 from setpoint.gateway.exchange import Exchange, Result
 from setpoint.gateway.published import Candidate
 from setpoint.kit.backoff import RetryBudget, delay_s
-from setpoint.kit.breaker import REFUSED
+from setpoint.kit.breaker import REFUSED, Breaker
 
 BREAKER_KINDS = frozenset(
     {
@@ -24,7 +24,7 @@ BREAKER_KINDS = frozenset(
         FaultKind.upstream_timeout,
         FaultKind.upstream_cut,
         FaultKind.upstream_overloaded,
-    }  # fmt: skip
+    }
 )
 """Faults that say the endpoint is ill. A limit or a refused credential says nothing about its health."""
 
@@ -57,7 +57,9 @@ def all_open(candidates: tuple[Candidate, ...], now_s: float) -> Fault:
 
 
 def next_admitted(candidates: tuple[Candidate, ...], start: int, now_s: float) -> tuple[int, int] | None:
-    """The first target from `start` on, around the list, whose breaker admits a call, and the admission. May take a half-open breaker's probe."""
+    """The first target from `start` on, around the list, whose breaker admits a call, and the admission. May take a half-open
+    breaker's probe.
+    """
     for i in range(start, start + len(candidates)):
         admission = candidates[i % len(candidates)].breaker.admit(now_s)
         if admission != REFUSED:
@@ -102,7 +104,17 @@ class Attempt:
             candidate = candidates[at % len(candidates)]
             exchange.attempts += 1
             exchange.failovers = at
-            result = await self._guarded(exchange, candidate, admission)
+            result: Result | None = None
+            try:
+                result = await self._call(exchange, candidate)
+            finally:
+                report(
+                    candidate.breaker,
+                    admission,
+                    exchange.fault if not isinstance(result, Fault) else result,
+                    done=result is not None,
+                    now_s=self._now_s,
+                )
             if not isinstance(result, Fault):
                 return result
             elsewhere = at + 1 < len(candidates)
@@ -123,20 +135,14 @@ class Attempt:
             return None
         return wait_s
 
-    async def _guarded(self, exchange: Exchange, candidate: Candidate, admission: int) -> Result:
-        breaker = candidate.breaker
-        told = False
-        try:
-            result = await self._call(exchange, candidate)
-            fault = result if isinstance(result, Fault) else exchange.fault
-            told = True
-            if fault is None:
-                breaker.succeeded(admission)
-            elif fault.kind in BREAKER_KINDS:
-                breaker.failed(admission, self._now_s())
-            else:
-                breaker.abandoned(admission)
-            return result
-        finally:
-            if not told:
-                breaker.abandoned(admission)
+
+def report(breaker: Breaker, admission: int, fault: Fault | None, *, done: bool, now_s: Callable[[], float]) -> None:
+    """Tell the breaker how its call ended; `done` is false when it was cancelled or met a bug."""
+    if not done:
+        breaker.abandoned(admission)
+    elif fault is None:
+        breaker.succeeded(admission)
+    elif fault.kind in BREAKER_KINDS:
+        breaker.failed(admission, now_s())
+    else:
+        breaker.abandoned(admission)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.gateway.exchange import Exchange, Result
+from setpoint.gateway.exchange import Exchange
 from setpoint.gateway.published import Caller, Published
 from setpoint.gateway.server import Request
-from setpoint.gateway.stack import Handler, Stage
+from setpoint.gateway.stack import Check
 
 KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key")
 TOKEN_BYTES_MAX = 512
@@ -33,7 +33,7 @@ def token_of(request: Request) -> bytes:
     return b""
 
 
-def identify(published: Published, request: Request, now_unix_s: float) -> Caller | Fault:
+def identify(published: Published, request: Request, wall_s: Callable[[], float]) -> Caller | Fault:
     """The holder of the key that came with a request, or why there is none."""
     token = token_of(request)
     if not token:
@@ -41,24 +41,19 @@ def identify(published: Published, request: Request, now_unix_s: float) -> Calle
     caller = published.caller(token) if len(token) <= TOKEN_BYTES_MAX else None
     if caller is None:
         return UNKNOWN
-    if caller.expires_s and caller.expires_s <= now_unix_s:
+    if caller.expires_s and caller.expires_s <= wall_s():
         return EXPIRED
     return caller
 
 
-def authenticate(wall_s: Callable[[], float]) -> Stage:
-    """Sets `exchange.caller`, or ends the exchange with 401 or 403."""
+def authenticate(wall_s: Callable[[], float]) -> Check:
+    """Sets `exchange.caller`; 401 without a good key, 403 for one whose role may not call models."""
 
-    def stage(inner: Handler) -> Handler:
-        async def handle(exchange: Exchange) -> Result:
-            who = identify(exchange.published, exchange.request, wall_s())
-            if isinstance(who, Fault):
-                return who
-            exchange.caller = who
-            if not who.may_infer:
-                return FORBIDDEN
-            return await inner(exchange)
+    def check(exchange: Exchange) -> Fault | None:
+        who = identify(exchange.published, exchange.request, wall_s)
+        if isinstance(who, Fault):
+            return who
+        exchange.caller = who
+        return None if who.may_infer else FORBIDDEN
 
-        return handle
-
-    return stage
+    return check

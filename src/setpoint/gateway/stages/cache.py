@@ -1,12 +1,11 @@
 """Has this been answered already? The exact cache of this worker, with one flight for equal requests under way.
 
-The key is the SHA-256 of everything that can change the answer: tenant, surface, route and configuration version, and the body without the members
-that cannot (`user`, `metadata`, `stream_options`, our own extensions). A stream and a unary request of the same content are kept apart, so each is replayed
-in its own form.
+The key is the SHA-256 of everything that can change the answer: tenant, surface, route and configuration version, and the body
+without the members that cannot (`user`, `metadata`, `stream_options`, our own extensions). A stream and a unary request of the
+same content are kept apart, so each is replayed in its own form.
 
-Which requests may be cached is decided in this order: the client's word (`x-setpoint-cache` header, or `cache` in the body), else the route's
-policy: off, deterministic (temperature 0), or all. Only whole, successful answers are kept.
-"""
+Which requests may be cached is decided in this order: the client's word (`x-setpoint-cache` header, or `cache` in the body), else
+the route's policy: off, deterministic (temperature 0), or all. Only whole, successful answers are kept."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """The outermost stage: whatever happens inside, the exchange ends in exactly one answer and exactly one END record.
 
-It sits outside of everything else because a refused key, a limit, a cache hit and a bug must be traced as well as an answer of a provider. It turns
-faults into the client's dialect, catches bugs so that one exchange never takes others with it, and knows a cancellation when it sees one.
-"""
+It sits outside of everything else because a refused key, a limit, a cache hit and a bug must be traced as well as an answer of a
+provider. It turns faults into the client's dialect, catches bugs so that one exchange never takes others with it, and knows a
+cancellation when it sees one."""
 
 from collections.abc import Awaitable, Callable
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.gateway.exchange import Exchange, Result
+from setpoint.gateway.exchange import Exchange
 from setpoint.gateway.published import Candidate, ResolvedRoute
-from setpoint.gateway.stack import Handler, Stage
+from setpoint.gateway.stack import Check
 
 
 def in_order(route: ResolvedRoute, uniform: Callable[[], float]) -> tuple[Candidate, ...]:
@@ -29,20 +29,17 @@ def unknown_model(model: str) -> Fault:
     return Fault(FaultKind.unknown_model, text, "model")
 
 
-def route(uniform: Callable[[], float]) -> Stage:
-    """Sets `exchange.route` and `exchange.candidates`, or ends the exchange with 404."""
+def route(uniform: Callable[[], float]) -> Check:
+    """Sets `exchange.route` and `exchange.candidates`; 404 when nothing serves the model."""
 
-    def stage(inner: Handler) -> Handler:
-        async def handle(exchange: Exchange) -> Result:
-            envelope = exchange.envelope
-            assert envelope is not None
-            resolved = exchange.published.resolve(envelope.model, exchange.surface.path)
-            if resolved is None:
-                return unknown_model(envelope.model)
-            exchange.route = resolved
-            exchange.candidates = in_order(resolved, uniform)
-            return await inner(exchange)
+    def check(exchange: Exchange) -> Fault | None:
+        envelope = exchange.envelope
+        assert envelope is not None
+        resolved = exchange.published.resolve(envelope.model, exchange.surface.path)
+        if resolved is None:
+            return unknown_model(envelope.model)
+        exchange.route = resolved
+        exchange.candidates = in_order(resolved, uniform)
+        return None
 
-        return handle
-
-    return stage
+    return check
