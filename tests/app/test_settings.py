@@ -182,6 +182,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 def test_the_key_file_never_lies_in_the_data_directory(tmp_path: Path) -> None:
     assert "security.key_file: lies in the data directory" in problems(tmp_path, "storage: {data_dir: d}\nsecurity: {key_file: d/x/key}")[0]
+    assert "security.key_file: lies in the data directory" in problems(tmp_path, "storage: {data_dir: .}")[0]
+    assert load(tmp_path, "storage: {data_dir: .}\nsecurity: {key: c2VjcmV0}").security.key is not None
 
 
 def test_production_listens_with_tls_unless_someone_else_does(tmp_path: Path) -> None:

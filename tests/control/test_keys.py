@@ -45,7 +45,7 @@ def test_a_revoked_key_is_nobody_at_once_and_its_past_stays(desk: Desk) -> None:
     revoked = key_of(desk.keys.revoke(made.key.public_id, "test"))
     assert desk.holder(made.token) is None
     assert revoked.state_at(desk.now_s) == "revoked"
-    assert made.key.public_id in [key.public_id for key in desk.keys.all()]
+    assert made.key.public_id in [key.public_id for key in desk.keys.page()]
     assert desk.keys.revoke(made.key.public_id, "test") == revoked
 
 
@@ -133,13 +133,13 @@ def test_an_unknown_key_is_not_found(desk: Desk) -> None:
     ],
 )
 def test_a_wish_that_makes_no_sense_says_which_part(desk: Desk, wish: KeyWish, param: str) -> None:
-    before = len(desk.keys.all())
+    before = len(desk.keys.page())
     assert fault_of(desk.keys.create(wish, "test")).param == param
-    assert len(desk.keys.all()) == before
+    assert len(desk.keys.page()) == before
 
 
 def test_the_only_admin_key_cannot_be_revoked(desk: Desk) -> None:
-    admin = desk.keys.all()[0]
+    admin = desk.keys.page()[0]
     assert "only admin key" in fault_of(desk.keys.revoke(admin.public_id, "test")).message
     desk.create("another", role="admin")
     assert key_of(desk.keys.revoke(admin.public_id, "test")).revoked_s
@@ -166,10 +166,10 @@ def test_a_change_and_its_audit_entry_are_one_transaction(desk: Desk, tmp_path: 
     with sqlite3.connect(tmp_path / "control/control.db") as db:
         db.execute("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
     db.close()
-    before = (desk.keys.all(), desk.store.revision())
+    before = (desk.keys.page(), desk.store.revision())
     with pytest.raises(Exception, match="the disk is full"):
         desk.create()
-    assert (desk.keys.all(), desk.store.revision()) == before
+    assert (desk.keys.page(), desk.store.revision()) == before
 
 
 # The first admin key
@@ -195,7 +195,7 @@ def test_a_fixed_admin_key_takes_the_place_of_a_made_one(tmp_path: Path) -> None
     assert holder.role == "admin"
     assert "change it there" in fault_of(desk.keys.rotate(holder.public_id, 0, "test")).message
     assert desk.keys.ensure_admin(FIXED) is None
-    assert len(desk.keys.all()) == 1
+    assert len(desk.keys.page()) == 1
 
 
 def test_another_fixed_key_ends_the_one_before(desk: Desk) -> None:
@@ -213,4 +213,4 @@ def test_a_fixed_key_in_our_own_form_keeps_its_public_id_and_may_come_back(desk:
         desk.keys.ensure_admin(given)
         holder = desk.holder(token)
         assert (holder is not None) == (given is not None)
-    assert [key.public_id for key in desk.keys.all()].count("A" * 12) == 1
+    assert [key.public_id for key in desk.keys.page()].count("A" * 12) == 1

@@ -23,6 +23,8 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
+KEY_FILE = "setpoint.key"
+"""Beside the configuration file, unless `security.key_file` says otherwise."""
 ADMIN_KEY_CHARS_MIN = 16
 """Outside of development, where a key like sk-1234 on loopback does no harm."""
 WORKERS_BY_ENVIRONMENT: dict[Environment, int] = {"development": 2, "staging": 2, "production": 4}
@@ -325,8 +327,8 @@ def _secret_problems(settings: Sections, folder: Path) -> Iterable[Problem]:
     if chars < (1 if settings.service.environment == "development" else ADMIN_KEY_CHARS_MIN):
         yield Problem("keys.admin", f"is shorter than {ADMIN_KEY_CHARS_MIN} characters; make one with `openssl rand -hex 32`")
     data_dir = (folder / Path(settings.storage.data_dir).expanduser()).resolve()
-    key_file = settings.security.key_file
-    if key_file is not None and (folder / Path(key_file).expanduser()).resolve().is_relative_to(data_dir):
+    key_file = settings.security.key_file or KEY_FILE
+    if settings.security.key is None and (folder / Path(key_file).expanduser()).resolve().is_relative_to(data_dir):
         yield Problem("security.key_file", "lies in the data directory, where a copy of that directory would hold key and lock together")
 
 

@@ -51,9 +51,9 @@ class GatewayKeys:
         self._store, self._publisher, self._pepper = store, publisher, pepper
         self._clock, self._random_bytes = clock, random_bytes
 
-    def all(self) -> list[GatewayKey]:
-        """Every key, oldest first, revoked ones too."""
-        return self._store.all_keys()
+    def page(self, after: int = 0, limit: int | None = None) -> list[GatewayKey]:
+        """Keys with a number above `after`, oldest first, revoked ones too."""
+        return self._store.find_keys(after, limit)
 
     def find(self, public_id: str) -> GatewayKey | Fault:
         return self._store.key(public_id) or _unknown(public_id)
@@ -108,7 +108,7 @@ class GatewayKeys:
         """
         with self._publisher.turn:
             self._settle_fixed(fixed_token)
-            if any(key.role == "admin" and key.state_at(self._now_s()) == "active" for key in self._store.all_keys()):
+            if self._active_admins():
                 return None
             made = self.create(KeyWish("first admin", "admin"), "bootstrap")
             assert isinstance(made, Issued)
@@ -116,7 +116,7 @@ class GatewayKeys:
 
     def _settle_fixed(self, token: str | None) -> None:
         digest = key_digest(self._pepper, token.encode()) if token else b""
-        for key in self._store.all_keys():
+        for key in self._store.find_keys(role="admin"):
             if key.origin == "settings" and not key.revoked_s:
                 secrets = self._store.secrets_of(key.key_no)
                 if any(secret.digest == digest for secret in secrets):
@@ -131,11 +131,13 @@ class GatewayKeys:
 
     def _last_admin_objection(self, key: GatewayKey) -> Fault | None:
         """Without any admin key nobody could make another one before the next start."""
-        now_s = self._now_s()
-        admins = [other for other in self._store.all_keys() if other.role == "admin" and other.state_at(now_s) == "active"]
-        if [other.key_no for other in admins] != [key.key_no]:
+        if [other.key_no for other in self._active_admins()] != [key.key_no]:
             return None
         return Fault(FaultKind.bad_request, f"{key.public_id} is the only admin key; create another one first, then revoke this one")
+
+    def _active_admins(self) -> list[GatewayKey]:
+        now_s = self._now_s()
+        return [key for key in self._store.find_keys(role="admin") if key.state_at(now_s) == "active"]
 
     def _add(self, wish: KeyWish, public_id: str, token: str, origin: KeyOrigin, actor: str) -> Issued:
         with self._publisher.turn:

@@ -79,7 +79,7 @@ class Publisher:
             if current is None:
                 return  # the first plan takes its keys from the store
             if current.delta_len == 0 and self._is_published(current):
-                self._rows = len(self._store.secrets())
+                self._rows = self._store.secret_count()
             else:
                 self._publish_table()
 

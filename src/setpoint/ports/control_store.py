@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from setpoint.domain.gateway_key import GatewayKey, KeySecret
+from setpoint.domain.principal import Role
 
 
 class ControlStoreError(Exception):
@@ -38,13 +39,16 @@ class Progress(msgspec.Struct, frozen=True):
 class ControlStore(Protocol):
     """The control plane's own store."""
 
-    def all_keys(self) -> list[GatewayKey]:
-        """Every key that ever was, oldest first."""
+    def find_keys(self, after: int = 0, limit: int | None = None, role: Role | None = None) -> list[GatewayKey]:
+        """Keys that ever were with a number above `after`, oldest first: at most `limit`, only of `role`."""
 
     def key(self, public_id: str) -> GatewayKey | None: ...
 
     def secrets(self) -> list[tuple[GatewayKey, KeySecret]]:
         """Every secret of a key that is not revoked."""
+
+    def secret_count(self) -> int:
+        """How many secrets there are, without reading them."""
 
     def secrets_of(self, key_no: int) -> list[KeySecret]: ...
 

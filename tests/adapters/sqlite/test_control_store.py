@@ -20,17 +20,17 @@ def store(tmp_path: Path) -> ControlStore:
 
 
 def test_a_new_store_is_empty(store: ControlStore) -> None:
-    assert (store.all_keys(), store.secrets(), store.audit(9)) == ([], [], [])
+    assert (store.find_keys(), store.secrets(), store.audit(9)) == ([], [], [])
     assert (store.revision(), store.epoch(), store.progress()) == (0, 1, Progress())
 
 
 def test_a_key_reads_back_as_written_by_another_process_too(store: ControlStore, tmp_path: Path) -> None:
     added = store.add_key(KEY, b"d" * 16, AUDIT)
     again = SqliteControlStore(tmp_path / "control.db")
-    assert again.all_keys() == [added] == [again.key("pub")]
+    assert again.find_keys() == [added] == [again.key("pub")]
     assert again.secrets() == [(added, KeySecret(b"d" * 16, added.key_no))]
     assert again.audit(1) == [AuditEntry(1, "test", "key.create", "x", {"role": "admin", "n": 1}, 1)]
-    assert again.revision() == 1
+    assert (again.revision(), again.secret_count()) == (1, 1)
 
 
 def test_a_public_id_or_a_digest_that_is_taken_is_refused_and_nothing_changed(store: ControlStore) -> None:
@@ -39,7 +39,7 @@ def test_a_public_id_or_a_digest_that_is_taken_is_refused_and_nothing_changed(st
         store.add_key(KEY, b"e" * 16, AUDIT)
     with pytest.raises(ControlStoreError, match="UNIQUE"):
         store.add_key(GatewayKey(0, "other", "n", "viewer"), b"d" * 16, AUDIT)
-    assert (store.all_keys(), store.revision(), len(store.audit(9))) == ([added], 1, 1)
+    assert (store.find_keys(), store.revision(), len(store.audit(9))) == ([added], 1, 1)
 
 
 def test_a_key_is_put_with_exactly_the_secrets_it_is_given(store: ControlStore) -> None:
@@ -63,6 +63,13 @@ def test_the_newest_audit_entries_come_first(store: ControlStore) -> None:
     assert [entry.subject for entry in store.audit(2)] == ["4", "3"]
 
 
+def test_keys_are_found_by_number_and_role(store: ControlStore) -> None:
+    for number, role in enumerate(("admin", "viewer", "admin"), 1):
+        store.add_key(GatewayKey(0, f"p{number}", "n", role), bytes([number]) * 16, AUDIT)  # type: ignore[arg-type]
+    assert [key.key_no for key in store.find_keys(role="admin")] == [1, 3]
+    assert [key.key_no for key in store.find_keys(after=1, limit=1)] == [2]
+
+
 def test_progress_is_kept(store: ControlStore) -> None:
     store.set_progress(Progress(3, 2, 40))
     store.set_progress(Progress(4, 2, 80))
@@ -78,7 +85,7 @@ def test_a_commit_is_on_disk_before_the_call_returns(store: ControlStore, tmp_pa
         finally:
             os._exit(9)
     os.waitpid(pid, 0)
-    assert [key.public_id for key in store.all_keys()] == ["pub"]
+    assert [key.public_id for key in store.find_keys()] == ["pub"]
     with sqlite3.connect(tmp_path / "control.db") as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()

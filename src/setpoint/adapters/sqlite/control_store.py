@@ -12,12 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, create_engine, delete, event, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from setpoint.domain.gateway_key import GatewayKey, KeySecret
+from setpoint.domain.principal import Role
 from setpoint.ports.control_store import AuditEntry, ControlStoreError, Progress
 
 FORMAT = 1
@@ -71,9 +87,12 @@ class SqliteControlStore:
         with self._transaction() as db:
             _prepare(db, path)
 
-    def all_keys(self) -> list[GatewayKey]:
+    def find_keys(self, after: int = 0, limit: int | None = None, role: Role | None = None) -> list[GatewayKey]:
+        wanted = select(_keys).where(_keys.c.key_no > after).order_by(_keys.c.key_no).limit(limit)
+        if role is not None:
+            wanted = wanted.where(_keys.c.role == role)
         with self._transaction() as db:
-            return [_key(row) for row in db.execute(select(_keys).order_by(_keys.c.key_no))]
+            return [_key(row) for row in db.execute(wanted)]
 
     def key(self, public_id: str) -> GatewayKey | None:
         with self._transaction() as db:
@@ -85,6 +104,10 @@ class SqliteControlStore:
             alive = {row.key_no: _key(row) for row in db.execute(select(_keys).where(_keys.c.revoked_s == 0))}
             rows = db.execute(select(_secrets)).all()
         return [(alive[row.key_no], _secret(row)) for row in rows if row.key_no in alive]
+
+    def secret_count(self) -> int:
+        with self._transaction() as db:
+            return db.execute(select(func.count()).select_from(_secrets)).scalar_one()
 
     def secrets_of(self, key_no: int) -> list[KeySecret]:
         with self._transaction() as db:

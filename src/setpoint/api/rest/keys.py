@@ -53,9 +53,9 @@ def router(keys: GatewayKeys, clock: Clock) -> APIRouter:
     @routes.get("/keys", summary="Every gateway key, oldest first")
     def list_keys(_: Reader, limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 50, cursor: str | None = None) -> dict[str, Any]:
         after = _key_no(cursor)
-        rest = [key for key in _stored(keys.all) if key.key_no > after]
-        page, more = rest[:limit], len(rest) > limit
-        return {"data": [_shown(key, clock) for key in page], "meta": {"cursor": _cursor(page[-1].key_no) if more else None}}
+        found = _stored(lambda: keys.page(after, limit + 1))
+        following = _cursor(found[limit - 1].key_no) if len(found) > limit else None
+        return {"data": [_shown(key, clock) for key in found[:limit]], "meta": {"cursor": following}}
 
     @routes.post("/keys", status_code=201, summary="Make a gateway key; its token is shown this once")
     def create(principal: Writer, wanted: NewKey) -> dict[str, Any]:
