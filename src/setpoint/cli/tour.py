@@ -175,6 +175,8 @@ def get(gateway: Gateway, path: str) -> tuple[int, bytes]:
 def _until_done(response: Iterable[bytes], connection: http.client.HTTPConnection) -> Iterator[str]:
     with contextlib.closing(connection):
         yield from texts(response)
+        for _ in response:  # to the very end: who leaves at [DONE] leaves before the answer is over
+            pass
 
 
 def _cut(text: str) -> str:
