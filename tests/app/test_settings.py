@@ -124,7 +124,12 @@ def test_a_secret_in_the_wrong_place_is_not_repeated_by_the_complaint(tmp_path: 
 
 
 def test_vendor_variables_switch_a_provider_on(tmp_path: Path) -> None:
-    environ = {"OPENAI_API_KEY": "k1", "OPENAI_API_BASE": "http://127.0.0.1:9/v1", "ANTHROPIC_API_KEY": "k2", "OLLAMA_API_BASE": "http://o/v1"}
+    environ = {
+        "OPENAI_API_KEY": "k1",
+        "OPENAI_API_BASE": "http://127.0.0.1:9/v1",
+        "ANTHROPIC_API_KEY": "k2",
+        "OLLAMA_API_BASE": "http://o/v1",
+    }
     providers = load(tmp_path, "{}", environ).providers
     assert set(providers) == {"openai", "anthropic", "ollama"}
     assert providers["openai"].base_url == "http://127.0.0.1:9/v1"

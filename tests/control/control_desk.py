@@ -31,9 +31,7 @@ class Desk:
         self.files = SnapshotFiles(folder)
         self.announced: list[Current] = []
         numbers = self._numbers = count(first_random)
-        self.publisher = Publisher(
-            self.store, self.files, self.files, self.clock, self._seal, _unseal, self.announced.append
-        )
+        self.publisher = Publisher(self.store, self.files, self.files, self.clock, self._seal, _unseal, self.announced.append)
         self.keys = GatewayKeys(self.store, self.publisher, PEPPER, self.clock, lambda size: next(numbers).to_bytes(size, "big"))
 
     def _seal(self, name: str, key: str) -> bytes:

@@ -49,6 +49,26 @@ def test_a_draft_with_a_mistake_leaves_the_plan_that_counts(desk: Desk) -> None:
     assert desk.served().plan.version == 1
 
 
+def test_a_plan_that_a_worker_refuses_gives_way_to_the_one_before(desk: Desk) -> None:
+    desk.publish("a", "b")
+    token = desk.create().token
+    back = desk.publisher.take_back("1-2", "test")
+    assert back is not None
+    assert back.version == desk.served().plan.version == 3
+    assert [upstream.name for upstream in desk.served().plan.upstreams] == ["a"]
+    assert desk.holder(token) is not None
+
+
+def test_a_plan_that_came_back_or_no_longer_counts_is_not_taken_back(desk: Desk) -> None:
+    assert desk.publisher.take_back("1-1", "test") is None
+    desk.publish("b")
+    desk.publish("c")
+    assert desk.publisher.take_back("1-2", "test") is None
+    desk.publisher.take_back("1-3", "test")
+    assert desk.publisher.take_back("1-4", "test") is None
+    assert desk.served().plan.version == 4
+
+
 def test_a_restored_backup_publishes_in_a_new_epoch(desk: Desk, tmp_path: Path) -> None:
     desk.publish("b")
     set_fact(tmp_path, "epoch", "2")

@@ -83,6 +83,10 @@ class Control:
         changed = [name for name in RESTART_SECTIONS if getattr(before, name) != getattr(settings, name)]
         return Reloaded(published, tuple(changed))
 
+    def take_back(self, name: str) -> Plan | None:
+        """A worker refused plan `name`: the one before it counts again. None when there is nothing to go back to."""
+        return self.publisher.take_back(name, "refused")
+
     def close(self) -> None:
         self.store.close()
 

@@ -142,8 +142,8 @@ def _price(model: ModelInfo, at: datetime, table_name: str) -> Price | None:
         return None
     if any(isinstance(value, TieredPrices) for value in rates.values()):
         notes.append("base tier")
-    values = {_CLASSES[key]: _whole(_base(value) * PICOUSD_PER_TOKEN) for key, value in rates.items() if key in _CLASSES}
-    per_request = _whole(_base(rates["requests_kcount"]) * PICOUSD_PER_REQUEST) if "requests_kcount" in rates else 0
+    values = {_CLASSES[key]: _whole(_first_tier(value) * PICOUSD_PER_TOKEN) for key, value in rates.items() if key in _CLASSES}
+    per_request = _whole(_first_tier(rates["requests_kcount"]) * PICOUSD_PER_REQUEST) if "requests_kcount" in rates else 0
     source = ", ".join([f"{table_name}: {model.id}", *notes])
     return Price(**({"output": 0} | values), request_picousd=per_request, source=source)
 
@@ -159,7 +159,7 @@ def _standard(model: ModelInfo, at: datetime) -> tuple[ModelPrice, list[str]]:
     return chosen.prices, ["normal hours"] if by_hour else []
 
 
-def _base(value: Decimal | TieredPrices) -> Decimal:
+def _first_tier(value: Decimal | TieredPrices) -> Decimal:
     return value.base if isinstance(value, TieredPrices) else value
 
 

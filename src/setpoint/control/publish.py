@@ -13,6 +13,8 @@ A publication that fails leaves `behind` set, and the next one publishes the who
 import threading
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from setpoint.control.compile import Seal, Unseal, compile_plan, reseal, same_content
 from setpoint.control.draft import Draft, Problem
 from setpoint.domain.plan import Plan, PriceBook
@@ -49,6 +51,7 @@ class Publisher:
         self._seal, self._unseal, self._announce = seal, unseal, announce
         self._log_changes = 0
         self._rows = 0
+        self._replaced: tuple[str, Plan] | None = None
         self.behind = False
 
     @property
@@ -70,6 +73,22 @@ class Publisher:
             if before is not None and before.epoch == epoch and same_content(before, plan):
                 return before
             self._publish_plan(plan, whole_keys=before is not None and not self.behind, actor=actor)
+            self._replaced = None if before is None else (f"{epoch}-{version}", before)
+            return plan
+
+    def take_back(self, name: str, actor: str) -> Plan | None:
+        """A worker refused plan `name` (`<epoch>-<version>`): what counted before it counts again, under a new version.
+
+        None when that plan no longer counts, when there was none before it, or when it was taken back already: a plan that comes back
+        is not taken back itself, so two plans that workers refuse do not chase each other.
+        """
+        with self.turn:
+            if self._replaced is None or self._replaced[0] != name:
+                return None
+            epoch, version = next_number(self._files.newest(), self._store.epoch())
+            plan = msgspec.structs.replace(self._replaced[1], epoch=epoch, version=version, created_ns=self._clock.wall_ns())
+            self._publish_plan(plan, whole_keys=not self.behind, actor=actor)
+            self._replaced = None
             return plan
 
     def catch_up(self) -> None:

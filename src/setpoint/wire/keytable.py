@@ -173,9 +173,7 @@ def _encode_row(digest: bytes, who: Principal, names: _Names) -> bytes:
     public_off, public_len = names.place(who.public_id)
     project_off, project_len = names.place(who.project)
     role = ROLES.index(who.role)
-    return _ROW.pack(
-        digest, who.key_no, role, public_len, project_len, who.rpm, who.burst, who.expires_s, public_off, project_off
-    )
+    return _ROW.pack(digest, who.key_no, role, public_len, project_len, who.rpm, who.burst, who.expires_s, public_off, project_off)
 
 
 def _check_header(view: memoryview) -> tuple[int, int]:
