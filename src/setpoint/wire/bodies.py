@@ -70,11 +70,11 @@ def as_object(text: str) -> msgspec.Raw:
     return msgspec.Raw(raw)
 
 
-def is_complete_json(text: str) -> bool:
+def is_complete_json(text: str | bytes) -> bool:
     """Whether `text` is one whole JSON value."""
     try:
         _any(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
 

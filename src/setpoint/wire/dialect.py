@@ -23,7 +23,7 @@ DELTA_BYTES_MAX = 4_096
 """The longest text of one rendered delta, in UTF-8 bytes; longer ones are split between characters."""
 
 TAP_EVENT_BYTES_MAX = 1_048_576
-"""A tap does not look into an event longer than this; it is relayed all the same."""
+"""A tap does not look into an event longer than this; it is relayed all the same, up to `sse.EVENT_BYTES_MAX`."""
 
 
 class Encoded(msgspec.Struct, frozen=True):

@@ -6,10 +6,11 @@ a carry. What is interesting in a region of whole events is asked with a few sub
 cannot occur inside a JSON string, where quotes are escaped. Only a region with a hit is taken apart.
 """
 
-from setpoint.domain.faults import Fault
+from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.usage import Usage
+from setpoint.wire.bodies import is_complete_json
 from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
-from setpoint.wire.sse import BOM, SseEvent, blocks, complete_until, parse_block
+from setpoint.wire.sse import BOM, EVENT_BYTES_MAX, SseEvent, blocks, complete_until, parse_block
 
 _FIRST_LINE = (b"data:", BOM + b"data:")
 
@@ -23,11 +24,12 @@ def data_lines(region: bytes) -> int:
 class Tap:
     """Base of the dialects' taps: they say what is plain and what an event means."""
 
-    __slots__ = ("_blind", "_carry", "content_started", "done", "error", "events", "finish", "model", "usage")
+    __slots__ = ("_blind", "_blind_bytes", "_carry", "content_started", "done", "error", "events", "finish", "model", "usage")
 
     def __init__(self) -> None:
         self._carry = bytearray()
         self._blind = False
+        self._blind_bytes = 0
         self.events = 0
         self.content_started = False
         self.usage: Usage | None = None
@@ -48,7 +50,9 @@ class Tap:
         """The stream ended: look at an event without its empty line."""
         rest = bytes(self._carry)
         self._carry.clear()
-        if rest and not self._blind:
+        # Half an event is no error of its own: the stream was cut, and `done` says so.
+        event = None if self._blind else parse_block(rest)
+        if event is not None and (event.data == b"[DONE]" or is_complete_json(event.data)):
             self._observe(rest)
         return b""
 
@@ -59,19 +63,27 @@ class Tap:
         carry += data
         end = complete_until(carry, max(0, before - 3))
         if not end:
-            if self._blind or len(carry) > TAP_EVENT_BYTES_MAX:
-                self._blind = True
-                del carry[:-4]
-                return None
-            return b""
+            if not self._blind and len(carry) <= TAP_EVENT_BYTES_MAX:
+                return b""
+            self._go_blind(len(data) if self._blind else len(carry))
+            return None
         region = bytes(carry[:end])
         del carry[:end]
         self._observe(self._after_blind_spot(region) if self._blind else region)
         return region
 
+    def _go_blind(self, more_bytes: int) -> None:
+        """Hold no more of this event than it takes to recognise its end."""
+        self._blind = True
+        self._blind_bytes += more_bytes
+        del self._carry[:-4]
+        if self._blind_bytes > EVENT_BYTES_MAX:
+            self.error = self.error or Fault(FaultKind.upstream_server, "The provider sent an event that is too long.")
+
     def _after_blind_spot(self, region: bytes) -> bytes:
         """Drop the rest of the event that was too long to look into."""
         self._blind = False
+        self._blind_bytes = 0
         return b"".join(blocks(region)[1:])
 
     def _observe(self, region: bytes) -> bool:

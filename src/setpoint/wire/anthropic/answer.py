@@ -64,7 +64,7 @@ def _part(block: Block) -> Part | None:
     if block.type == "text":
         return Text(block.text or "")
     if block.type == "tool_use":
-        return ToolCall(block.id or "", block.name or "", bytes(block.input).decode() or "{}")
+        return ToolCall(block.id or "", block.name or "", bytes(block.input).decode("utf-8", "replace") or "{}")
     if block.type == "thinking":
         return Thinking(block.thinking or "", block.signature or "")
     if block.type == "redacted_thinking":

@@ -226,7 +226,7 @@ def _required(value: str | None, at: str) -> str:
 
 
 def _arguments(raw: msgspec.Raw) -> str:
-    return bytes(raw).decode() or "{}"
+    return bytes(raw).decode("utf-8", "replace") or "{}"
 
 
 def _result(block: _Block, at: str) -> ToolResult:

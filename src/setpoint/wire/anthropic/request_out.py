@@ -37,7 +37,7 @@ from setpoint.wire.anthropic.model_facts import (
 )
 from setpoint.wire.anthropic.schema import closed
 from setpoint.wire.anthropic.words import call_id
-from setpoint.wire.bodies import as_object, loss_names, unsupported, wrong
+from setpoint.wire.bodies import as_object, bad_body, loss_names, unsupported, wrong
 from setpoint.wire.dialect import Encoded
 
 _encode = msgspec.json.Encoder().encode
@@ -51,7 +51,11 @@ _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", 
 
 
 def encode_request(request: ChatRequest, model: str, stream: bool) -> Encoded | Fault:
-    return _RequestWriter(request, model, stream).write()
+    try:
+        return _RequestWriter(request, model, stream).write()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # A schema is carried unread until a dialect has to look into it.
+        return bad_body(error)
 
 
 class _RequestWriter:
@@ -114,6 +118,8 @@ class _RequestWriter:
                 continue
             role = "assistant" if message.role == "assistant" else "user"
             blocks = self.blocks(message)
+            if message.role == "user" and (foreign := next((part for part in message.parts if isinstance(part, Foreign)), None)):
+                self.refuse(unsupported("messages.content", f"a part of type {foreign.kind} cannot be sent to this provider."))
             if message.name is not None:
                 self.lose("messages.name")
             if turns and turns[-1][0] == role:
@@ -326,7 +332,7 @@ class _RequestWriter:
         if takes_output_format(self.model):
             return ""
         self.lose("response_format json_schema (asked for in the system prompt)")
-        schema = (given.schema or b"{}").decode()
+        schema = (given.schema or b"{}").decode("utf-8", "replace")
         return f"Answer with JSON that satisfies this JSON Schema, and nothing else: no prose, no code fence.\n{schema}"
 
     def rest(self, body: Json) -> None:

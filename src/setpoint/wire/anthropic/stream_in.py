@@ -26,6 +26,7 @@ from setpoint.wire.anthropic.answer import Block, StopDetails
 from setpoint.wire.anthropic.facts import UsageShape, merged, usage_of
 from setpoint.wire.anthropic.faults import classify_anthropic_fault
 from setpoint.wire.anthropic.words import finish_of
+from setpoint.wire.bodies import is_complete_json
 from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
 
 
@@ -86,7 +87,7 @@ class MessagesStreamDecoder:
         return self._read(self._sse.feed(data))
 
     def finish(self) -> list[StreamEvent]:
-        out = self._read(self._sse.finish())
+        out = self._read([event for event in self._sse.finish() if is_complete_json(event.data)])
         if not self._ended and self._stop_reason is not None:
             self._stop(out)
         elif not self._ended:
@@ -155,7 +156,7 @@ class MessagesStreamDecoder:
 
     def _open(self, index: int, block: Block, out: list[StreamEvent]) -> None:
         if block.type == "tool_use":
-            given = bytes(block.input).decode()
+            given = bytes(block.input).decode("utf-8", "replace")
             self._open_calls[index] = _Call(self._calls, "" if given == "null" else given)
             out.append(ToolCallStarted(self._calls, block.id or "", block.name or ""))
             self._calls += 1

@@ -135,7 +135,12 @@ def arguments_of(function: Function) -> str:
     raw = bytes(function.arguments)
     if raw in {b"", b"null"}:
         return ""
-    return _text(raw) if raw.startswith(b'"') else raw.decode()
+    if raw.startswith(b'"'):
+        try:
+            return _text(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass  # raw members are not checked for UTF-8 when they are set aside
+    return raw.decode("utf-8", "replace")
 
 
 def encode_answer(answer: ChatAnswer, model: str, created_s: int) -> bytes:

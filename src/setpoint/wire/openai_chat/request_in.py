@@ -55,6 +55,7 @@ class _Part(msgspec.Struct, gc=False):
     file: _File | None = None
     input_audio: _Audio | None = None
     refusal: str | None = None
+    document_url: str | None = None
     cache_control: _Cache | None = None
 
 
@@ -263,6 +264,8 @@ def _part(part: _Part, at: str) -> Part:
         return Audio(part.input_audio.data, part.input_audio.format)
     if kind == "refusal":
         return Refusal(part.refusal or "")
+    if kind == "document_url" and part.document_url is not None:
+        return _document_by_url(part.document_url, part.cache_control)
     if kind in {"image_url", "file", "input_audio"}:
         raise _Unreadable(wrong(f"{at}.{kind}", "is missing."))
     return Foreign(kind[:64])
@@ -285,6 +288,14 @@ def _document(file: _File, cache: _Cache | None, at: str) -> Document:
     if data is None:
         return Document(file.filename, file.file_data, "application/pdf", cache=_mark(cache))
     return Document(file.filename, data, media_type, cache=_mark(cache))
+
+
+def _document_by_url(url: str, cache: _Cache | None) -> Document:
+    """Mistral's way to send a document."""
+    media_type, data = _data_url(url)
+    if data is None:
+        return Document(url=url, cache=_mark(cache))
+    return Document(data=data, media_type=media_type, cache=_mark(cache))
 
 
 def _data_url(url: str) -> tuple[str | None, str | None]:
@@ -324,7 +335,7 @@ def _result(message: _Message, no: int) -> ToolResult:
         return ToolResult(_legacy_id(message.name or ""), _texts(message, no))
     if message.tool_call_id is None:
         raise _Unreadable(wrong(f"messages[{no}].tool_call_id", "is missing; a tool message answers one call."))
-    parts = _parts(message, no)
+    parts = _parts(message, no) if message.content else ()
     kept = tuple(part for part in parts if isinstance(part, Text | Image | Document))
     return ToolResult(message.tool_call_id, kept, cache=_mark(message.cache_control) if isinstance(message.content, list) else None)
 

@@ -20,7 +20,7 @@ from setpoint.domain.chat import (
     ToolResult,
 )
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import loss_names, unsupported
+from setpoint.wire.bodies import bad_body, loss_names, unsupported
 from setpoint.wire.dialect import Encoded
 from setpoint.wire.openai_chat.model_facts import STOP_SEQUENCES_MAX, is_openai_reasoning, takes_reasoning_effort
 
@@ -35,7 +35,11 @@ _TIERS = {"standard_only": "default"}
 
 
 def encode_request(request: ChatRequest, model: str, stream: bool) -> Encoded | Fault:
-    return _RequestWriter(request, model, stream).write()
+    try:
+        return _RequestWriter(request, model, stream).write()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # A schema is carried unread until a dialect has to look into it.
+        return bad_body(error)
 
 
 class _RequestWriter:
@@ -91,6 +95,9 @@ class _RequestWriter:
         return written
 
     def plain_message(self, message: Message) -> Json:
+        for part in message.parts:
+            if isinstance(part, Foreign) and message.role == "user":
+                self.refuse("messages.content", f"a part of type {part.kind} cannot be sent to this provider.")
         written: Json = {"role": message.role, "content": self.content(message.parts)}
         if message.name is not None:
             written["name"] = message.name

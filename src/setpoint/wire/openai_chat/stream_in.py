@@ -22,6 +22,7 @@ from setpoint.domain.stream import (
     ToolCallStarted,
     UsageReported,
 )
+from setpoint.wire.bodies import is_complete_json
 from setpoint.wire.openai_chat.answer import Call, Function, Said, arguments_of, made_up_id, text_of
 from setpoint.wire.openai_chat.words import finish_of
 from setpoint.wire.openai_faults import classify_openai_fault
@@ -69,7 +70,8 @@ class ChatStreamDecoder:
         return self._read(self._sse.feed(data))
 
     def finish(self) -> list[StreamEvent]:
-        out = self._read(self._sse.finish())
+        rest = self._sse.finish()
+        out = self._read([event for event in rest if event.data == b"[DONE]" or is_complete_json(event.data)])
         if not self._ended:
             self._ended = True
             if self._finish is not None:
