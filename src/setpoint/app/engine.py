@@ -25,6 +25,7 @@ from setpoint.app.engine_control import Control, Reloaded, open_control
 from setpoint.app.service_context import Conversation, ServiceContext
 from setpoint.app.settings import load_settings
 from setpoint.domain.faults import Fault, FaultKind
+from setpoint.domain.plan import Plan
 from setpoint.domain.snapshot import Current
 from setpoint.runtime.clock import Clock, SystemClock
 
@@ -46,7 +47,7 @@ async def _serve(context: ServiceContext, clock: Clock) -> None:
         def spawn(work: Coroutine[Any, Any, None]) -> None:
             group.create_task(work)
 
-        control = _control(context, clock, _announcer(context, spawn))
+        control = _control(context, clock, _announcer(context, spawn, lambda name: control.take_back(name)))
         conversation = Conversation(context, reload=lambda: spawn(_reload(context, control)))
         following = group.create_task(conversation.follow())
         server = _server(build(_routers(context, clock, control), context.log, clock))
@@ -75,8 +76,13 @@ def _control(context: ServiceContext, clock: Clock, announce: Callable[[Current]
     return control
 
 
-def _announcer(context: ServiceContext, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> Callable[[Current], None]:
-    """Tells the workers at once, through the supervisor. They would see it by themselves a little later, so a failure is only logged."""
+def _announcer(
+    context: ServiceContext, spawn: Callable[[Coroutine[Any, Any, None]], None], take_back: Callable[[str], Plan | None]
+) -> Callable[[Current], None]:
+    """Tells the workers at once, through the supervisor. They would see it by themselves a little later, so a failure is only logged.
+
+    A plan that a worker refuses is taken back, so that a worker that starts later does not meet it.
+    """
     loop = asyncio.get_running_loop()
 
     async def announce(version: str) -> None:
@@ -86,6 +92,8 @@ def _announcer(context: ServiceContext, spawn: Callable[[Coroutine[Any, Any, Non
             return
         if answer["refused"] or answer["lagging"]:
             context.log.warning("a published plan did not reach every worker", version=version, **answer)
+        if answer["refused"] and (plan := await asyncio.to_thread(take_back, version)):
+            context.log.error("the plan was refused; what counted before counts again", refused=version, version=plan.version)
 
     def publish(current: Current) -> None:
         loop.call_soon_threadsafe(spawn, announce(f"{current.epoch}-{current.version}"))
