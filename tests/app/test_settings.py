@@ -209,6 +209,13 @@ def test_a_fixed_admin_key_that_can_be_guessed_is_refused(tmp_path: Path) -> Non
     assert "shorter than 16" in problems(tmp_path, "keys: {admin: ''}")[0]
 
 
+def test_a_certificate_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    text = "providers: {x: {base_url: 'https://x/v1', ca_file: ca.pem}}"
+    assert problems(tmp_path, text) == ["providers.x.ca_file: there is no file ca.pem"]
+    (tmp_path / "ca.pem").touch()
+    assert load(tmp_path, text).providers["x"].ca_file == str(tmp_path / "ca.pem")
+
+
 def test_an_unknown_provider_without_an_address_says_what_is_known(tmp_path: Path) -> None:
     found = problems(tmp_path, "providers: {opnai: {}, x: {preset: gemnii}}")
     assert "providers.opnai: is not a provider known by name (openai, anthropic" in found[0]
