@@ -80,6 +80,11 @@ class FakeUpstream:
         self._book.clear()
         self._loop.call_soon_threadsafe(self._release)
 
+    def hang_up(self) -> None:
+        """Close every open connection, idle or not, and wait until they are gone."""
+        self._loop.call_soon_threadsafe(self._close_all)
+        self.wait_for(lambda: self.connections_open == 0)
+
     # What it saw
 
     @property
@@ -133,6 +138,10 @@ class FakeUpstream:
 
     def _connect(self) -> UpstreamConnection:
         return UpstreamConnection(self._book, self._open, self._all_gone.set)
+
+    def _close_all(self) -> None:
+        for connection in list(self._open):
+            connection.transport.close()
 
     def _release(self) -> None:
         for connection in list(self._open):

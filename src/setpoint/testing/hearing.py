@@ -21,7 +21,7 @@ def sse_documents(body: bytes) -> list[Any]:
     for line in lines:
         try:
             documents.append(msgspec.json.decode(line))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             continue
     return documents
 

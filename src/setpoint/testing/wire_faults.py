@@ -84,7 +84,7 @@ def steps(answer: Answer, fault: WireFault | None = None, mode: SplitMode = "as_
     if fault.name in _INSTEAD:
         return _INSTEAD[fault.name](fault, answer)
     if fault.name in _CHANGED:
-        answer = _CHANGED[fault.name](answer)
+        answer = _CHANGED[fault.name](fault, answer)
     answer = msgspec.structs.replace(answer, pieces=split(answer.pieces, mode, seed))
     return _BROKEN[fault.name](fault, answer) if fault.name in _BROKEN else _whole(answer)
 
@@ -160,52 +160,56 @@ def _with(answer: Answer, *headers: tuple[str, str], pieces: tuple[bytes, ...] |
     return msgspec.structs.replace(answer, headers=(*answer.headers, *headers), pieces=answer.pieces if pieces is None else pieces)
 
 
-def _bad_sse(answer: Answer) -> Answer:
-    """A line without a colon and a data line cut off from its event: the standard says to ignore the first, the second is not JSON."""
-    return _with(answer, pieces=(*answer.pieces[:2], b"garbage without colon\ndata {\n\ndata: {]\n\n", *answer.pieces[2:]))
+def _bad_sse(fault: WireFault, answer: Answer) -> Answer:
+    """Lines without a colon, which the standard says to ignore, and an event whose data is not JSON."""
+    if not answer.streamed:
+        return answer
+    at = fault.after_pieces
+    return _with(answer, pieces=(*answer.pieces[:at], b"garbage without colon\ndata {\n\ndata: {]\n\n", *answer.pieces[at:]))
 
 
-def _crlf(answer: Answer) -> Answer:
+def _crlf(_: WireFault, answer: Answer) -> Answer:
     return _with(answer, pieces=tuple(piece.replace(b"\n", b"\r\n") for piece in answer.pieces)) if answer.streamed else answer
 
 
-def _comments(answer: Answer) -> Answer:
+def _comments(_: WireFault, answer: Answer) -> Answer:
     if not answer.streamed:
         return answer
     return _with(answer, pieces=tuple(b": keep-alive\n\n" + piece for piece in answer.pieces))
 
 
-def _zipped(answer: Answer) -> Answer:
+def _zipped(_: WireFault, answer: Answer) -> Answer:
     return _with(answer, ("content-encoding", "gzip"), pieces=(gzip.compress(b"".join(answer.pieces), mtime=0),))
 
 
-def _bad_json(answer: Answer) -> Answer:
-    at = min(2, len(answer.pieces) - 1)
+def _bad_json(fault: WireFault, answer: Answer) -> Answer:
+    """One event, or the whole of a unary body, lacks its last bracket."""
+    at = min(fault.after_pieces, len(answer.pieces) - 1)
     broken = answer.pieces[at].rstrip()[:-1] + (b"\n\n" if answer.streamed else b"")
     return _with(answer, pieces=(*answer.pieces[:at], broken, *answer.pieces[at + 1 :]))
 
 
-def _unterminated(answer: Answer) -> Answer:
+def _unterminated(_: WireFault, answer: Answer) -> Answer:
     """Streams lose `[DONE]` or `message_stop`; a unary answer its last bytes, with a length that matches."""
     return _with(answer, pieces=answer.pieces[:-1] if answer.streamed else (answer.pieces[0][:-2],))
 
 
-def _error_event(answer: Answer) -> Answer:
-    return _with(answer, pieces=(*answer.pieces[:2], answer.error_event)) if answer.streamed else answer
+def _error_event(fault: WireFault, answer: Answer) -> Answer:
+    return _with(answer, pieces=(*answer.pieces[: fault.after_pieces], answer.error_event)) if answer.streamed else answer
 
 
-_CHANGED: dict[FaultName, Callable[[Answer], Answer]] = {
+_CHANGED: dict[FaultName, Callable[[WireFault, Answer], Answer]] = {
     "bad_json": _bad_json,
-    "bad_sse": lambda a: _bad_sse(a) if a.streamed else a,
+    "bad_sse": _bad_sse,
     "error_event": _error_event,
     "missing_terminator": _unterminated,
     "comments": _comments,
     "crlf": _crlf,
-    "bom": lambda a: _with(a, pieces=(b"\xef\xbb\xbf" + a.pieces[0], *a.pieces[1:])) if a.streamed else a,
-    "huge_chunk": lambda a: _with(a, pieces=(b": " + b"x" * 300_000 + b"\n\n" + b"".join(a.pieces),)) if a.streamed else a,
+    "bom": lambda _, a: _with(a, pieces=(b"\xef\xbb\xbf" + a.pieces[0], *a.pieces[1:])) if a.streamed else a,
+    "huge_chunk": lambda _, a: _with(a, pieces=(b": " + b"x" * 300_000 + b"\n\n" + b"".join(a.pieces),)) if a.streamed else a,
     "gzip": _zipped,
-    "duplicate_headers": lambda a: _with(a, ("x-request-id", "one"), ("x-request-id", "two"), ("date", "x"), ("date", "y")),
-    "close_after_answer": lambda a: _with(a, ("connection", "close")),
+    "duplicate_headers": lambda _, a: _with(a, ("x-request-id", "one"), ("x-request-id", "two"), ("date", "x"), ("date", "y")),
+    "close_after_answer": lambda _, a: _with(a, ("connection", "close")),
 }
 
 
