@@ -117,7 +117,8 @@ def test_a_wait_is_kept_only_where_another_try_can_help(classify: Classify) -> N
 
 @pytest.mark.parametrize("classify", BOTH)
 @pytest.mark.parametrize(
-    "secret", ["sk-proj-abc*****wxyz1234", "sk-ant-api03-AbCdEf", "Bearer abcdef123456", "AIzaSyA1234567", "gsk_abcdef123"]
+    "secret",
+    ["sk-proj-abc*****wxyz1234", "sk-ant-api03-AbCdEf", "Bearer abcdef123456", "AIzaSyA1234567", "gsk_abcdef123", "abcd********wxyz"],
 )
 def test_a_credential_never_gets_out(classify: Classify, secret: str) -> None:
     body = openai(f"Incorrect API key provided: {secret}. Find yours.")
@@ -127,10 +128,26 @@ def test_a_credential_never_gets_out(classify: Classify, secret: str) -> None:
     assert "Incorrect API key provided" in fault.message
 
 
+def test_words_about_keys_are_no_credentials() -> None:
+    body = anthropic("api_error", "invalid x-api-key: see api_key, key_id and sk-")
+    fault = classify_anthropic_fault(500, {}, body, NOW)
+    assert fault.upstream_body == body
+    assert fault.message == "invalid x-api-key: see api_key, key_id and sk-"
+
+
 @pytest.mark.parametrize("classify", BOTH)
 def test_the_body_is_kept_up_to_its_limit(classify: Classify) -> None:
     fault = classify(500, {}, b"x" * (FAULT_BODY_BYTES_MAX + 1), NOW)
     assert fault.upstream_body == b"x" * FAULT_BODY_BYTES_MAX
+
+
+@pytest.mark.parametrize("word", [b"x", b"<script", b"eyJ-", b"sk-", b"a*", b"*", b"Bearer "])
+def test_a_body_built_to_be_slow_is_not(word: bytes) -> None:
+    """A search that is quadratic in 64 KiB would hold this test up for minutes."""
+    body = word * (FAULT_BODY_BYTES_MAX // len(word))
+    for classify in BOTH:
+        for _ in range(5):
+            classify(500, {}, body, NOW)
 
 
 def test_html_is_read_as_text() -> None:

@@ -187,7 +187,7 @@ def test_a_stream_as_an_anthropic_client_gets_it() -> None:
         Finished("tool_calls"),
     ]
     usage = {"input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0}
-    opened = {
+    opened: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",

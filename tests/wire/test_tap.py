@@ -12,6 +12,7 @@ from setpoint.domain.usage import Usage
 from setpoint.wire.anthropic.tap import MessagesTap
 from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
 from setpoint.wire.openai_chat.tap import ChatTap
+from setpoint.wire.sse import EVENT_BYTES_MAX
 from setpoint.wire.tap import Tap
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17, "prompt_tokens_details": {"cached_tokens": 4}}
@@ -203,6 +204,21 @@ def test_an_event_over_the_limit_is_forwarded_unseen_and_the_next_is_seen_again(
     out += tap.flush()
     assert out == stream
     assert tap.finish == "stop"
+
+
+def test_an_event_over_the_limit_of_all_events_is_an_error() -> None:
+    tap = ChatTap()
+    for _ in range(EVENT_BYTES_MAX // 1_048_576 + 2):
+        tap.feed(b"x" * 1_048_576)
+    assert tap.error is not None
+    assert tap.error.kind is FaultKind.upstream_server
+
+
+def test_half_an_event_at_the_end_is_a_cut_not_an_error() -> None:
+    for tap in (ChatTap(), MessagesTap()):
+        tap.feed(b'data: {"choices":[{"delta":{}')
+        tap.flush()
+        assert (tap.done, tap.error) == (False, None)
 
 
 @given(st.binary(max_size=200), CUTS)

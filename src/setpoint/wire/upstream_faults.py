@@ -14,9 +14,16 @@ RETRY_AFTER_S_MAX = 86_400.0
 """A provider that says to wait longer than a day is not believed."""
 
 MESSAGE_CHARS_MAX = 2_000
+HTML_BYTES_MAX = 4_096
+"""How much of an error page is read for its text."""
 
+# Every repetition below is bounded or anchored to the start of a word: bodies come from outside and may be built to be slow to search.
 _CREDENTIAL = re.compile(
-    r"(?i)\b(?:bearer\s+[\w.~+/=*-]{6,}|(?:sk|pk|rk|gsk|xai|key|api|hf|pplx|csk|nvapi)[-_][\w*.-]{2,}|AIza[\w*-]{6,}|eyJ[\w-]+\.[\w.-]+)"
+    r"\b[Bb]earer\s+[\w.~+/=*-]{6,}"
+    r"|\b(?:sk|pk|rk|gsk|xai|hf|pplx|csk|nvapi|r8|fw)[-_][\w*.-]{6,}"
+    r"|\bAIza[\w*-]{6,}"
+    r"|\beyJ[\w-]{4,512}\.[\w.-]+"
+    r"|(?<![\w-])[\w-]{0,64}\*{3,}[\w*-]*"
 )
 _CREDENTIAL_BYTES = re.compile(_CREDENTIAL.pattern.encode())
 _HTTP_DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) (\w{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT")
@@ -69,7 +76,7 @@ def kept_body(body: bytes) -> bytes | None:
 
 def plain_message(body: bytes) -> str:
     """The readable text of an error body that is not the dialect's JSON: HTML without tags, first part only; may be empty."""
-    text = body[:FAULT_BODY_BYTES_MAX].decode("utf-8", "replace")
+    text = body[:HTML_BYTES_MAX].decode("utf-8", "replace")
     if "<" in text:
         text = _TAGS.sub(" ", text)
     return " ".join(text.split())[:200]
@@ -77,6 +84,7 @@ def plain_message(body: bytes) -> str:
 
 def kind_of(status: int, vendor_words: str) -> FaultKind:
     """The kind of an error by its status and the provider's own words (type, code and message in one string)."""
+    vendor_words = vendor_words[:MESSAGE_CHARS_MAX]
     if _QUOTA.search(vendor_words) and (status in {400, 402, 403, 429} or status < 400):
         return FaultKind.upstream_quota
     if status in {400, 413, 422} or status < 400:
@@ -94,7 +102,7 @@ def upstream_fault(
     kind: FaultKind, status: int, message: str, body: bytes, retry_after_s: float | None = None, param: str | None = None
 ) -> Fault:
     """Assemble a fault of a provider's answer; `message` is the provider's own, redacted and cut here."""
-    said = redacted(message)[:MESSAGE_CHARS_MAX] or "no message"
+    said = redacted(message[:MESSAGE_CHARS_MAX]) or "no message"
     return Fault(kind, said, param, retry_after_s, status or None, kept_body(body))
 
 
