@@ -126,7 +126,7 @@ class RecordingLane:
 
     def closed(self, connection: ClientConnection) -> None: ...
 
-    def soon(self, callback: Callable[[], None]) -> None:
+    def next_turn(self, callback: Callable[[], None]) -> None:
         self.later.append(callback)
 
     def dispatch(self, connection: ClientConnection, request: Request) -> None:
