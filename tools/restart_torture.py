@@ -2,21 +2,22 @@
 
     python tools/restart_torture.py [--rounds 100] [--keep-going]
 
-A real tree (the settings `setpoint init` writes, port 0 replaced by a free one) answers from the simulated models, while clients of five
-kinds ask without a pause: a new connection for each request, keep-alive, streamed, TLS (a second tree would be needed for plain and
-TLS on one port, so TLS clients run in their own rounds), and the management interface. Each round does one thing to the tree:
+A real tree (the settings that `setpoint init` writes, on a free port) answers from the simulated models, while clients of several
+kinds ask without a pause: a new connection for each request, keep-alive, streamed, and the management interface; then all of them
+again over TLS. Each round does one thing to the tree:
 
-    worker zygote engine ingest query sim   kill -9, then wait until it is back
-    roll                                     a rolling restart
-    stop                                     SIGTERM, then a new supervisor
-    supervisor                               kill -9, then a new supervisor
+    worker zygote engine ingest query   kill -9, then wait until it is back
+    roll                                a rolling restart
+    stop                                SIGTERM, then a new supervisor
+    supervisor                          kill -9, then a new supervisor
 
-What may fail: a request that a killed worker held (its connection was accepted there), and on management paths 503 while the engine is down.
+What may fail: a request that a killed worker held (its connection was accepted there),
+and 503 on management paths while the engine is away.
 The listening sockets are held by this program and passed as systemd does, so that connections wait while there is no supervisor; with
 `--no-activation` the supervisor binds itself, and connections refused while nobody listens are counted apart.
 
-Prints one row per kind of round: rounds, requests answered, failed although nobody who held them was killed, held by the killed, longest wait.
-Exits 1 when the first failure column is not 0.
+Prints one row per kind of round: rounds, requests answered, failed although nobody who held them was killed, held by the killed, longest
+wait. Exits 1 when the first failure column is not 0.
 """
 
 import argparse
@@ -39,7 +40,9 @@ from pathlib import Path
 from setpoint.app.ctl_client import SupervisorGoneError, ask
 from setpoint.testing.certificates import self_signed
 
-ACTS = ("worker", "zygote", "engine", "ingest", "query", "sim", "roll", "stop", "supervisor")
+ACTS = ("worker", "zygote", "engine", "ingest", "query", "roll", "stop", "supervisor")
+ALL_ACTS = (*ACTS, "sim")
+"""A killed upstream opens the circuits of the workers for 30 s, as it should; so that act is not mixed with the others."""
 PATIENCE_S = 30.0
 ANSWER_S = 20.0
 BODY = {"model": "sim/echo", "messages": [{"role": "user", "content": "one two three"}]}
@@ -60,14 +63,10 @@ class Tally:
 
 @dataclass
 class Outcome:
-    """One request that did not end well. `began_s` is when it was sent, `ended_s` when it broke, `idle` whether nothing of it was answered
-    and its connection had been used before (a keep-alive connection that its owner took down)."""
+    """One request that did not end well."""
 
     kind: str
     text: str
-    began_s: float
-    ended_s: float
-    worker: int | None = None
 
 
 class Gateway:
@@ -88,7 +87,8 @@ class Gateway:
     def start(self) -> None:
         """A new supervisor; returns when all is ready."""
         environment = {**os.environ, "SETPOINT_KEYS__ADMIN": "sk-sp-torture00000-" + "t" * 40}
-        argv = [sys.executable, "-c", _LAUNCH, str(self.main.fileno() if self.activation else -1), "serve", "-c", str(self.folder / "setpoint.yaml")]
+        config = str(self.folder / "setpoint.yaml")
+        argv = [sys.executable, "-c", _LAUNCH, str(self.main.fileno() if self.activation else -1), "serve", "-c", config]
         overrides = [
             f"server.port={self.port}", "server.metrics_port=null", f"storage.data_dir={self.data_dir}", "providers.local.enabled=false",
             "observability.log.format=json", "limits.roles.admin.rpm=0", "limits.roles.admin.burst=0",
@@ -136,8 +136,7 @@ main()
 
 
 class Client:
-    """One client of one kind, asking without a pause. It knows which local port it asked from, so that a failure can be matched with the
-    worker that held its connection."""
+    """One client of one kind, asking without a pause."""
 
     def __init__(self, kind: str, gateway: Gateway, tls: ssl.SSLContext | None) -> None:
         self.kind, self.gateway, self.tls = kind, gateway, tls
@@ -156,7 +155,7 @@ class Client:
                 self.answered += 1
                 self.longest_s = max(self.longest_s, time.monotonic() - began_s)
             except (OSError, asyncio.IncompleteReadError, EOFError, ValueError) as error:
-                self.outcomes.append(Outcome(self.kind, repr(error) or type(error).__name__, began_s, time.monotonic()))
+                self.outcomes.append(Outcome(self.kind, repr(error)))
                 self.close()
                 await asyncio.sleep(0.005)
 
@@ -164,10 +163,13 @@ class Client:
         if self.writer is None:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.gateway.port, ssl=self.tls)
         fresh = self.kind in ("new", "stream")
-        path, body = ("/v1/chat/completions", SLOW if self.kind == "stream" else BODY) if self.kind != "manage" else ("/api/v1/services", None)
+        path = "/api/v1/services" if self.kind == "manage" else "/v1/chat/completions"
+        body = {"manage": None, "stream": SLOW}.get(self.kind, BODY)
         sent = json.dumps(body).encode() if body else b""
-        head = f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {self.gateway.key}\r\ncontent-length: {len(sent)}\r\n"
-        self.writer.write(head.encode() + (b"connection: close\r\n" if fresh else b"") + b"content-type: application/json\r\n\r\n" + sent)
+        head = f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {self.gateway.key}\r\n"
+        head += f"content-type: application/json\r\ncontent-length: {len(sent)}\r\n"
+        head += f"{'connection: close' if fresh else 'x-keep: yes'}\r\n\r\n"
+        self.writer.write(head.encode() + sent)
         status, closes, answer = await read_answer(self.reader)
         if self.kind == "manage" and status == 503:
             pass  # the engine may be away for a moment; the worker says so
@@ -199,14 +201,12 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool, bytes]:
     return status, closes, body
 
 
-async def act(gateway: Gateway, what: str) -> tuple[float, float, int]:
-    """Does it, and waits until the tree is whole again. Returns the time it began and ended, and how many workers were killed."""
+async def act(gateway: Gateway, what: str) -> None:
+    """Does it, and waits until the tree is whole again."""
     pids = gateway.pids()
-    began_s, killed = time.monotonic(), 0
     if what == "worker":
         name = random.choice([name for name in pids if name.startswith("worker-")])
         os.kill(pids[name], signal.SIGKILL)
-        killed = 1
         await gateway.wait_ready({name: pids[name]})
     elif what == "roll":
         answer = await asyncio.to_thread(ask, gateway.data_dir, "roll", PATIENCE_S)
@@ -223,7 +223,6 @@ async def act(gateway: Gateway, what: str) -> tuple[float, float, int]:
     else:
         os.kill(pids[what], signal.SIGKILL)
         await gateway.wait_ready({what: pids[what]})
-    return began_s, time.monotonic(), killed
 
 
 def judge(outcomes: list[Outcome], what: str, tally: Tally, examples: list[str]) -> None:
@@ -232,7 +231,7 @@ def judge(outcomes: list[Outcome], what: str, tally: Tally, examples: list[str])
         broken = any(word in outcome.text for word in ("IncompleteRead", "ConnectionReset", "BrokenPipe", "cut after"))
         if "ConnectionRefused" in outcome.text and what in ("stop", "supervisor"):
             tally.refused += 1
-        elif (what == "worker" and broken) or (what == "sim" and "status 5" in outcome.text) or (what == "sim" and "cut after" in outcome.text):
+        elif (what == "worker" and broken) or (what == "sim" and ("status 5" in outcome.text or "cut after" in outcome.text)):
             tally.held += 1
         else:
             tally.failed[outcome.kind] += 1
@@ -241,10 +240,7 @@ def judge(outcomes: list[Outcome], what: str, tally: Tally, examples: list[str])
 
 
 async def torture(arguments: argparse.Namespace, folder: Path, *, tls: bool, tallies: dict[str, Tally], examples: list[str]) -> None:
-    subprocess.run([sys.executable, "-c", "from setpoint.cli.main import main; main()", "init", "setpoint.yaml"], cwd=folder, check=True)
-    client_tls = None
-    if tls:
-        client_tls = make_certificate(folder)
+    client_tls = make_certificate(folder) if tls else None
     gateway = Gateway(folder, tls=tls, activation=not arguments.no_activation)
     gateway.start()
     await gateway.wait_ready()
@@ -297,7 +293,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=99, help="rounds on the plain listener; half as many more with TLS")
     parser.add_argument("--no-tls", action="store_true")
     parser.add_argument("--no-activation", action="store_true", help="the supervisor binds the port itself")
-    parser.add_argument("acts", nargs="*", choices=[*ACTS, []], help="only these")
+    parser.add_argument("acts", nargs="*", choices=[*ALL_ACTS, []], help="only these")
     arguments = parser.parse_args()
     tallies: dict[str, Tally] = {}
     examples: list[str] = []
@@ -305,6 +301,7 @@ def main() -> None:
         for tls in [False] if arguments.no_tls else [False, True]:
             place = Path(folder) / ("tls" if tls else "plain")
             place.mkdir()
+            subprocess.run([sys.executable, "-c", "from setpoint.cli.main import main; main()", "init"], cwd=place, check=True)
             asyncio.run(torture(arguments, place, tls=tls, tallies=tallies, examples=examples))
         clean = report(tallies)
         for example in examples:

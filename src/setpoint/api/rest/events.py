@@ -37,7 +37,7 @@ def router(ask: Ask, clock: Clock) -> APIRouter:
         try:
             await connection.accept()
             await _Listener(connection, ask, clock).serve(principal.role)
-        except* (WebSocketDisconnect, RuntimeError):
+        except (WebSocketDisconnect, RuntimeError):
             pass  # the client left while something was being sent: nobody is there to hear of it
         finally:
             open_now.discard(connection)
@@ -53,27 +53,25 @@ class _Listener:
 
     async def serve(self, role: str) -> None:
         await self._say("hello", version=__version__, role=role)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._tell_changes())
-            group.create_task(self._echo())
-
-    async def _tell_changes(self) -> None:
         told: list[Any] = []
-        silent = 0
+        silent_polls = 0
         while True:
             states = _states(await self._ask("status"))
-            silent += 1
             if states != told:
-                told, silent = states, 0
+                told, silent_polls = states, 0
                 await self._say("services", services=states)
-            elif silent >= HEARTBEAT_POLLS:
-                silent = 0
+            elif silent_polls >= HEARTBEAT_POLLS:
+                silent_polls = 0
                 await self._say("heartbeat")
-            await asyncio.sleep(POLL_S)
+            silent_polls += 1
+            await self._echo_until(self._clock.now_s() + POLL_S)
 
-    async def _echo(self) -> None:
-        while True:
-            text = await self._connection.receive_text()
+    async def _echo_until(self, end_s: float) -> None:
+        while (wait_s := end_s - self._clock.now_s()) > 0:
+            try:
+                text = await asyncio.wait_for(self._connection.receive_text(), wait_s)
+            except TimeoutError:
+                return
             await self._say("echo", text=text[:ECHO_CHARS_MAX])
 
     async def _say(self, kind: str, **more: Any) -> None:
