@@ -58,7 +58,9 @@ def anthropic_events(texts: list[str], stop: str | None) -> list[bytes]:
 
 
 TEXTS = st.lists(
-    st.sampled_from(["a", "ü😀", '"usage":{', '"finish_reason":"', "message_stop", '"error"', "\n\ndata: x\n\n", "", "data: [DONE]"]),
+    st.sampled_from(
+        ["a", "ü😀", '"usage":{', '"finish_reason":"', "message_stop", '"error"', "\n\ndata: x\n\n", "", "data: [DONE]", "a\\", '","']
+    ),
     max_size=6,
 )
 OPENAI = st.builds(
@@ -165,6 +167,18 @@ def test_groq_usage_in_its_own_member_is_found() -> None:
     tap = ChatTap()
     tap.feed(b"data: " + chunk({"content": "x"}) + b"\n\ndata: " + chunk({}, "stop", x_groq={"usage": USAGE}) + b"\n\n")
     assert tap.usage == Usage(input=6, cached_read=4, output=7)
+
+
+def test_events_that_leave_the_mould_of_the_first_are_seen() -> None:
+    plain = b"data: " + chunk({"content": "x"}) + b"\n\n"
+    for hide in (False, True):
+        tap = ChatTap(hide)
+        for _ in range(4):
+            assert tap.feed(plain) == plain
+        overlapping = plain.replace(b'"x"', b'"')
+        assert tap.feed(overlapping) == overlapping
+        tap.feed(b"data: " + chunk({"content": "y"}, "stop") + b"\n\n")
+        assert (tap.finish, tap.events) == ("stop", 6)
 
 
 def test_a_finish_without_done_is_a_good_end_but_neither_is_a_cut() -> None:
