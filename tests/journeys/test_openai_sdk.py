@@ -1,6 +1,7 @@
 """The real OpenAI SDK through the gateway, against an upstream of its own dialect and one of Anthropic's, on a plain and a TLS listener."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import openai
@@ -254,7 +255,7 @@ def test_a_client_may_say_no_to_the_cache(on: Stage, openai_client: Client) -> N
 def test_cost_and_ids_are_in_the_headers(on: Stage, openai_client: Client) -> None:
     on.openai.says(text("a", input_tokens=1_000, output_tokens=100))
     headers = openai_client().chat.completions.with_raw_response.create(model="fake-1", messages=HI).headers
-    assert headers["x-setpoint-cost-usd"] == "0.0012"
+    assert Decimal(headers["x-setpoint-cost-usd"]) == Decimal("0.0012")
     assert len(headers["x-setpoint-request-id"]) == 32
     assert headers["x-setpoint-provider"] == "fake"
     assert headers["x-setpoint-route"] == "fake-1"

@@ -101,6 +101,11 @@ class FakeUpstream:
     def connections_open(self) -> int:
         return self._book.connections_open
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What was written and not yet taken by the kernel, because the clients read slowly."""
+        return sum(connection.transport.get_write_buffer_size() for connection in list(self._open))
+
     def wait_for(self, condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
         """Until `condition` holds; it is looked at whenever something happened here. Raises TimeoutError."""
         self._book.wait_for(condition, deadline_s)

@@ -37,10 +37,12 @@ class _Reader:
         self.answers: list[Received] = []
         self.informational: list[int] = []
         self.current = Received()
+        self.body = bytearray()
         self.parser = httptools.HttpResponseParser(self)
 
     def on_message_begin(self) -> None:
         self.current = Received()
+        self.body = bytearray()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.current.header_list.append((name.decode("latin-1").lower(), value.decode("latin-1")))
@@ -49,10 +51,15 @@ class _Reader:
         self.current.status = self.parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        self.current.body += body
+        self.body += body
 
     def on_message_complete(self) -> None:
+        self.complete()
+
+    def complete(self) -> None:
+        """The current answer is whole."""
         self.current.complete = True
+        self.current.body = bytes(self.body)
         if self.current.status < 200:
             self.informational.append(self.current.status)
         else:
@@ -111,11 +118,11 @@ class RawClient:
     def read_until(self, part: bytes) -> bytes:
         """Read until `part` stands in the body of the current answer; the body so far. Raises TimeoutError, EOFError."""
         until_s = time.monotonic() + self._deadline_s
-        while part not in self._reader.current.body:
+        while part not in self._reader.body:
             if self.ended:
                 raise EOFError(f"the connection was {self.ended} before {part!r} came")
             self._read_some(until_s)
-        return self._reader.current.body
+        return bytes(self._reader.body)
 
     def wait_for_informational(self, status: int) -> Self:
         """Until an informational answer with this status came. Raises TimeoutError, EOFError."""
@@ -136,7 +143,7 @@ class RawClient:
     def _read_some(self, until_s: float) -> None:
         left_s = until_s - time.monotonic()
         if left_s <= 0:
-            raise TimeoutError(f"no complete answer within {self._deadline_s} s; so far {self._reader.current!r}")
+            raise TimeoutError(f"no complete answer within {self._deadline_s} s; so far {self._unfinished()!r:.2000}")
         self._sock.settimeout(left_s)
         try:
             data = self._sock.recv(262_144)
@@ -162,12 +169,13 @@ class RawClient:
         current = self._reader.current
         framed = {"content-length", "transfer-encoding"} & current.headers.keys()
         if current.status >= 200 and not current.complete and not framed:
-            current.complete = True
-            self._reader.answers.append(current)
+            self._reader.complete()
 
     def _unfinished(self) -> Received:
         current = self._reader.current
-        return Received(ended=self.ended) if current.complete else msgspec.structs.replace(current, ended=self.ended)
+        if current.complete:
+            return Received(ended=self.ended)
+        return msgspec.structs.replace(current, body=bytes(self._reader.body), ended=self.ended)
 
 
 def request_bytes(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
