@@ -26,6 +26,8 @@ async def _serve(ctx: WorkerContext) -> None:
     while line := await reader.readline():
         if line.startswith(b"drain"):
             break
+        if line == b"ping\n" and os.environ.get("STUB_WORKER") != "deaf":
+            writer.write(b"pong\n")
         if line == b"publish\n":
             writer.write(b"acked 1-1\n")
     for server in servers:

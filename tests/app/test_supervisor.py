@@ -178,6 +178,20 @@ def test_a_publish_is_answered_with_who_serves_it(tmp_path: Path) -> None:
         assert asyncio.run(ask_async(tree.data_dir, "status"))["state"] == "Running"
 
 
+def test_health_checks_that_are_answered_change_nothing(tmp_path: Path) -> None:
+    with process_tree(tmp_path / "data", check_interval_s=0.1) as tree:
+        pids = tree.pids()
+        until(lambda: tree.status()["services"][0]["uptime_s"] > 0.8, "eight health checks")
+        assert tree.pids() == pids
+
+
+def test_a_worker_that_answers_no_health_check_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUB_WORKER", "deaf")
+    with process_tree(tmp_path / "data", workers=1, check_interval_s=0.1) as tree:
+        until(lambda: tree.service("worker-0").get("restarts"), "the replacement")
+        assert "health check not answered" in tree.log.read_text()
+
+
 def test_a_request_that_nobody_knows_is_answered_with_an_error(tmp_path: Path) -> None:
     with process_tree(tmp_path / "data", workers=1) as tree:
         assert "unknown request" in ask(tree.data_dir, "dance")["error"]

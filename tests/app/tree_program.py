@@ -23,6 +23,7 @@ def main() -> int:
         tls=TlsFiles(Path(tls[0]), Path(tls[1])) if tls else None,
         stop_s=given.get("stop_s", 10.0),
         drain_s=given.get("drain_s", 5.0),
+        check_interval_s=given.get("check_interval_s", 30.0),
         log_level="debug",
         kek=b"k" * 32,
         pepper=b"p" * 32,

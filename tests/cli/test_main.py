@@ -62,6 +62,19 @@ def test_a_configuration_with_mistakes_is_wrong_usage_and_all_are_told(tmp_path:
     assert "cache.mode" in ran.stderr
 
 
+def test_a_route_to_nowhere_is_found_before_the_start(tmp_path: Path) -> None:
+    ran = run(tmp_path, "serve", "--validate-config", "--set", "routes.fast=nobody/knows")
+    assert ran.returncode == 2
+    assert "nobody" in ran.stderr
+
+
+def test_a_certificate_that_is_not_there_is_told_before_the_start(tmp_path: Path) -> None:
+    ran = run(tmp_path, "serve", "--set", "server.tls.cert=cert.pem", "--set", "server.tls.key=key.pem")
+    assert ran.returncode == 2
+    assert "there is no file" in ran.stderr
+    assert "cert.pem" in ran.stderr
+
+
 @pytest.mark.parametrize("arguments", [("serve", "-c", "nowhere.yaml"), ("serve", "--log-level", "loud"), ("doctor", "-o", "xml")])
 def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert run(tmp_path, *arguments).returncode == 2

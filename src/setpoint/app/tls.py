@@ -12,3 +12,17 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(files.certificate, files.key)
     return context
+
+
+def problem_with(files: TlsFiles) -> str:
+    """Why `server_context` would fail, for the person who can mend it; empty when it would not."""
+    try:
+        server_context(files)
+    except FileNotFoundError:
+        missing = files.key if files.certificate.exists() else files.certificate
+        return f"server.tls: there is no file {missing}"
+    except ssl.SSLError as error:
+        return f"server.tls: {files.certificate} and {files.key} cannot be used together: {error.reason or error}"
+    except OSError as error:
+        return f"server.tls: cannot read {files.certificate} and {files.key}: {error.strerror}"
+    return ""

@@ -12,6 +12,7 @@ from setpoint.app.key_file import KeyFileError, load_or_make
 from setpoint.app.listeners import Bound, ListenError
 from setpoint.app.settings import Settings, SettingsError
 from setpoint.app.supervisor import serve as serve_tree
+from setpoint.app.tls import problem_with
 from setpoint.app.tree import ConfigSource
 from setpoint.cli.configuration import ConfigOption, ProfileOption, SetOption, settings_of, source_of
 from setpoint.cli.exits import FAILED, REFUSED, USAGE, end
@@ -53,6 +54,8 @@ def _run(settings: Settings, source: ConfigSource, level: Level, pretty: bool) -
     try:
         keyring = load_or_make(settings, source.path)
         options = tree_options(settings, keyring, source, level, pretty)
+        if options.tls and (problem := problem_with(options.tls)):
+            end(USAGE, problem)
         return serve_tree(options, Log("supervisor", level, pretty), lambda bound, shown: _greet(settings, source, bound, shown))
     except (DataDirectoryError, KeyFileError) as error:
         end(REFUSED, str(error))
