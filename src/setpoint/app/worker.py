@@ -62,6 +62,8 @@ IDLE_GRACE_S = 6.0
 """A draining worker closes idle connections no sooner: a client that just got an answer may be sending its next request."""
 ORPHAN_DRAIN_S = 30.0
 CTL_LINE_BYTES_MAX = 4_096
+LAST_TURNS = 3
+"""Turns of the loop in which aborted transports tell their protocols."""
 GC_THRESHOLD = 50_000
 """Exchanges leave no reference cycles behind, so the collector would mostly look at what is alive."""
 
@@ -104,9 +106,9 @@ class GatewayWorker:
         limits = published.plan.limits
         self._cache: MemoryResponseCache[CachedAnswer] = MemoryResponseCache(limits.cache_bytes_max, limits.cache_entry_bytes_max)
         self._engine_path = socket_path(context.data_dir, "engine.sock")
-        engine_pool = Pool(engine_upstream(self._engine_path), None, loop, self._deadlines)
+        self._engine_pool = Pool(engine_upstream(self._engine_path), None, loop, self._deadlines)
         local = Local(self._uptime_s, self._metrics_text, self._is_engine_up, lambda: self.lane.draining)
-        self.lane.elsewhere = Switch(self.lane, local, EngineDoor(self.lane, engine_pool, loop), self._wall_s)
+        self.lane.elsewhere = Switch(self.lane, local, EngineDoor(self.lane, self._engine_pool, loop), self._wall_s)
         self.lane.handle = record(self._stages(), self.lane.finish, self.lane.on_bug)
         self._servers: list[asyncio.Server] = []
         self._drained = asyncio.Event()
@@ -148,8 +150,17 @@ class GatewayWorker:
         self._turn.flush()
         self._spool.close()
         self._ledger.drain(self._deadlines.now_s())
-        self._deadlines.stop()
+        await self._let_go()
         self._tell("drained")
+
+    async def _let_go(self) -> None:
+        """Close what is still open, and let the transports say so."""
+        self._loop.remove_reader(self._context.ctl.fileno())
+        self._workshop.abort()
+        self._engine_pool.abort()
+        self._deadlines.stop()
+        for _ in range(LAST_TURNS):
+            await asyncio.sleep(0)
 
     async def _listen(self, listener: Listener) -> asyncio.Server:
         lane, purpose, tls = self.lane, listener.purpose, listener.tls

@@ -163,6 +163,8 @@ class Calling:
         exchange.finish = tap.finish
         exchange.answer_bytes = relay.bytes
         exchange.captured = relay.kept()
+        # A client that hangs up on the last event has had its whole answer.
+        exchange.whole = tap.done and tap.error is None
 
 
 def _settle(exchange: Exchange, candidate: Candidate, usage: Usage | None) -> None:

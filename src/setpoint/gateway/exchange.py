@@ -41,7 +41,7 @@ class Exchange:
         "answer_bytes", "attempts", "body", "cache_tier", "call", "caller", "candidate", "candidates", "captured", "connection",
         "cost_nanousd", "drive", "envelope", "failovers", "fault", "finish", "limit_headers", "model_served", "published",
         "request", "request_id", "route", "saved_nanousd", "start_ns", "started_ns", "streamed", "surface", "trace_id", "ttft_ns",
-        "upstream_ns", "usage",
+        "upstream_ns", "usage", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +91,7 @@ class Exchange:
         self.finish = ""
         self.captured = b""
         self.answer_bytes = 0
+        self.whole = False
         # record
         self.fault: Fault | None = None
 

@@ -172,7 +172,9 @@ class GatewayLane:
         connection, request, capture = exchange.connection, exchange.request, exchange.published.plan.capture
         keep_alive = request.keep_alive and not self.draining
         answer = self._fault_answer(exchange, result) if isinstance(result, Fault) else result
-        if answer is None:
+        if answer is None and exchange.whole:
+            outcome, status, sent = Outcome.ok, 200, b""
+        elif answer is None:
             outcome, status, sent = Outcome.client_gone, 499, b""
             exchange.fault = exchange.fault or Fault(FaultKind.client_gone, "The client closed the connection.")
         else:

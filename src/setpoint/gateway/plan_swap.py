@@ -39,6 +39,11 @@ class Workshop:
                 line.pool.close()
         self._lines = lines
 
+    def abort(self) -> None:
+        """Hang up on every upstream; for the end of the worker."""
+        for line in self._lines.values():
+            line.pool.abort()
+
     def connections(self) -> int:
         return sum(line.pool.connections for line in self._lines.values())
 

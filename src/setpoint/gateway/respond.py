@@ -95,7 +95,7 @@ def unary_response(exchange: Exchange, answer: Answer, date_line: bytes, overhea
     return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%bx-setpoint-overhead-ms: %d.%03d\r\n%b%b\r\n%b" % (
         status_line(answer.status), date_line, answer.content_type, len(answer.body), answer.headers, own_lines(exchange),
         overhead_ns // 1_000_000, overhead_ns // 1_000 % 1_000,
-        b"" if cost < 0 else b"x-setpoint-cost-usd: %d.%09d\r\n" % divmod(cost, NANOUSD_PER_USD),
+        b"" if cost < 0 else b"x-setpoint-cost-usd: %b\r\n" % (b"%d.%09d" % divmod(cost, NANOUSD_PER_USD)).rstrip(b"0").rstrip(b"."),
         b"" if keep_alive else b"connection: close\r\n", answer.body,
     )  # fmt: skip
 

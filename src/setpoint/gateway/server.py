@@ -111,7 +111,7 @@ class ClientConnection(asyncio.Protocol):
     """See the module's text. One instance per accepted connection."""
 
     __slots__ = (
-        "_active", "_deadline", "_head_bytes", "_held", "_lane", "_parser", "_queue", "_request",
+        "_active", "_awaited", "_deadline", "_head_bytes", "_held", "_lane", "_parser", "_queue", "_request",
         "_stage", "_transport", "chunked", "lost", "peer", "purpose", "spliced", "tls", "work",
     )  # fmt: skip
 
@@ -123,6 +123,7 @@ class ClientConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._request = Request()
         self._stage = NEW
+        self._awaited = NEW
         self._head_bytes = 0
         self._queue: deque[Request] = deque()
         self._active: Request | None = None
@@ -180,15 +181,19 @@ class ClientConnection(asyncio.Protocol):
     def _feed(self, data: bytes) -> None:
         if self._stage <= HEAD:
             self._head_bytes += len(data)
+        error: httptools.HttpParserError | None = None
+        upgrade_at = -1
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgraded(data, upgrade.args[0])
-            return
-        except httptools.HttpParserError as error:
+            upgrade_at = upgrade.args[0]
+        except httptools.HttpParserError as raised:
+            error = raised
+        if upgrade_at >= 0:
+            self._upgraded(data, upgrade_at)
+        elif error is not None and self._stage != OVER:
             self._malformed(data, error)
-            return
-        if self._stage == HEAD and self._head_bytes > self._lane.limits.head_bytes_max:
+        elif self._stage == HEAD and self._head_bytes > self._lane.limits.head_bytes_max:
             self._refuse(Refusal(head_too_large(self._lane.limits), 431))
         elif self._queue and self._active is None:
             self._next()
@@ -221,6 +226,8 @@ class ClientConnection(asyncio.Protocol):
         if self._head_bytes > self._lane.limits.head_bytes_max or len(request.headers) + len(request.repeated) > HEADERS_MAX:
             self._check_head(request)
         request.method = parser.get_method()
+        if request.method == b"CONNECT":
+            raise Refusal(Fault(FaultKind.method_not_allowed, "This is a gateway for models, not a tunnel: CONNECT is not served."))
         version = parser.get_http_version()
         request.http10 = version == "1.0"
         request.keep_alive = parser.should_keep_alive()
@@ -266,7 +273,8 @@ class ClientConnection(asyncio.Protocol):
         if len(self._queue) >= PIPELINE_MAX:
             raise Refusal(Fault(FaultKind.overloaded, f"More than {PIPELINE_MAX} requests were pipelined on one connection."))
         self._queue.append(request)
-        self._stage = NEW
+        # What follows a request that asked to close is nobody's (RFC 9112 9.6); llhttp calls it an error, and rightly so.
+        self._stage = NEW if request.keep_alive else OVER
 
     def _upgraded(self, data: bytes, offset: int) -> None:
         request = self._request
@@ -287,14 +295,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _malformed(self, data: bytes, error: httptools.HttpParserError) -> None:
         """Answer what can be answered and close: after a parse error nobody knows where the next request begins."""
-        cause = error.__context__
-        if isinstance(cause, Refusal):
+        if isinstance(error, httptools.HttpParserCallbackError):
+            cause = error.__context__
+            if not isinstance(cause, Refusal):
+                raise cause or error  # a bug of ours, not the client's
             refusal = cause
         elif data.startswith(_H2_PREFACE):
             text = "This port speaks HTTP/1.1; HTTP/2 is not offered here. Send requests as HTTP/1.1."
             refusal = Refusal(Fault(FaultKind.bad_request, text), 505)
-        elif isinstance(error, httptools.HttpParserCallbackError) and cause is not None:
-            raise cause  # a bug of ours, not the client's
         else:
             refusal = Refusal(Fault(FaultKind.bad_request, f"The request is not valid HTTP/1.1: {error}."))
         self._refuse(refusal)
@@ -310,7 +318,10 @@ class ClientConnection(asyncio.Protocol):
             self._next()
 
     def _wait_for_rest(self) -> None:
-        """Half a request is here: a deadline for the rest of its head, or of its body."""
+        """Half a request is here: one deadline for the rest of its head, then one for its body. More bytes do not push it on."""
+        if self._awaited == self._stage:
+            return
+        self._awaited = self._stage
         limits = self._lane.limits
         self._deadline.set(self._lane.deadlines.now_s() + (limits.head_s if self._stage == HEAD else limits.body_s))
 
@@ -329,7 +340,8 @@ class ClientConnection(asyncio.Protocol):
         """Start the oldest waiting request."""
         request = self._queue.popleft()
         self._active = request
-        self._deadline.clear()
+        self._deadline.rest()
+        self._awaited = NEW
         self.chunked = not request.http10
         self._lane.dispatch(self, request)
 

@@ -432,5 +432,13 @@ class Pool:
             connection.hang_up()
         self._idle.clear()
 
+    def abort(self) -> None:
+        """Hang up on everything; for the end of the worker."""
+        self.close()
+        for task in self._opening:
+            task.cancel()
+        for connection in list(self._all):
+            connection.hang_up()
+
 
 TlsFor = Callable[[Upstream], ssl.SSLContext | None]

@@ -7,6 +7,7 @@ from setpoint.gateway.envelope import malformed
 from setpoint.gateway.exchange import Exchange
 
 NOT_UTF8 = Fault(FaultKind.bad_request, "The request body is not valid JSON: it is not UTF-8.")
+TOO_DEEP = Fault(FaultKind.bad_request, "The request body is nested too deeply to be read.")
 NO_BODY = Fault(FaultKind.bad_request, "The request has no body; this endpoint takes a JSON object.")
 
 
@@ -21,4 +22,6 @@ def read(exchange: Exchange) -> Fault | None:
         return malformed(error)
     except UnicodeDecodeError:
         return NOT_UTF8
+    except RecursionError:
+        return TOO_DEEP
     return None
