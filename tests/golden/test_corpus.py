@@ -52,12 +52,12 @@ def _load() -> list[Exchange]:
 
 
 @pytest.fixture(scope="module")
-def corpus() -> list[Exchange]:
+def traffic() -> list[Exchange]:
     return _load() if SHARED.is_dir() else []
 
 
-def answers(corpus: list[Exchange], surface: str, streaming: bool) -> list[Exchange]:
-    chosen = [e for e in corpus if e["surface"] == surface and e["status"] == 200 and bool(e["streaming"]) is streaming]
+def answers(traffic: list[Exchange], surface: str, streaming: bool) -> list[Exchange]:
+    chosen = [e for e in traffic if e["surface"] == surface and e["status"] == 200 and bool(e["streaming"]) is streaming]
     assert chosen
     return chosen
 
@@ -84,9 +84,9 @@ def cuts_of(stream: bytes, sample: bool) -> dict[str, list[bytes]]:
 
 
 @pytest.mark.parametrize("surface", list(DIALECTS))
-def test_taps_forward_every_byte_and_see_the_same_under_every_split(corpus: list[Exchange], surface: str) -> None:
+def test_taps_forward_every_byte_and_see_the_same_under_every_split(traffic: list[Exchange], surface: str) -> None:
     counted: Counter[str] = Counter()
-    for no, exchange in enumerate(answers(corpus, surface, streaming=True)):
+    for no, exchange in enumerate(answers(traffic, surface, streaming=True)):
         stream = exchange["response_body"].encode()
         seen = set()
         for way, chunks in cuts_of(stream, sample=no % 10 == 0 and len(stream) < 60_000).items():
@@ -103,9 +103,9 @@ def test_taps_forward_every_byte_and_see_the_same_under_every_split(corpus: list
     print(f"\n{surface} taps: {dict(counted)}")
 
 
-def test_hiding_usage_hides_nothing_else(corpus: list[Exchange]) -> None:
+def test_hiding_usage_hides_nothing_else(traffic: list[Exchange]) -> None:
     hidden = 0
-    for exchange in answers(corpus, "openai.chat", streaming=True):
+    for exchange in answers(traffic, "openai.chat", streaming=True):
         stream = exchange["response_body"].encode()
         kept = []
         for data in datas(stream):
@@ -152,10 +152,10 @@ def billed(usage: dict[str, Any] | None) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("surface", [*DIALECTS, "openai.embeddings"])
-def test_usage_classes_add_up_to_the_providers_totals(corpus: list[Exchange], surface: str) -> None:
+def test_usage_classes_add_up_to_the_providers_totals(traffic: list[Exchange], surface: str) -> None:
     dialect = DIALECTS.get(surface, OPENAI_EMBEDDINGS)
     counted = 0
-    for exchange in answers(corpus, surface, streaming=False):
+    for exchange in answers(traffic, surface, streaming=False):
         body = json.loads(exchange["response_body"])
         facts = dialect.read_usage(exchange["response_body"].encode())
         if not body.get("usage"):
@@ -276,9 +276,9 @@ def answer_of(dialect: Dialect, exchange: Exchange) -> ChatAnswer:
     return answer
 
 
-def test_openai_answers_reach_an_anthropic_client_whole(corpus: list[Exchange]) -> None:
+def test_openai_answers_reach_an_anthropic_client_whole(traffic: list[Exchange]) -> None:
     counted: Counter[str] = Counter()
-    for exchange in answers(corpus, "openai.chat", streaming=False):
+    for exchange in answers(traffic, "openai.chat", streaming=False):
         body = json.loads(exchange["response_body"])
         if not body.get("choices") or "message" not in body["choices"][0]:
             assert isinstance(OPENAI_CHAT.decode_answer(exchange["response_body"].encode()), Fault)
@@ -292,17 +292,17 @@ def test_openai_answers_reach_an_anthropic_client_whole(corpus: list[Exchange]) 
         assert (completion.choices[0].message.content or "") == expected.text
         counted[exchange["provider"]] += 1
     tried = counted.total() - counted["no chat answer inside"]
-    print(f"\nopenai → anthropic, unary: {tried} of {len(answers(corpus, 'openai.chat', False))} {dict(counted)}")
+    print(f"\nopenai → anthropic, unary: {tried} of {len(answers(traffic, 'openai.chat', False))} {dict(counted)}")
 
 
-def test_anthropic_answers_reach_an_openai_client_whole(corpus: list[Exchange]) -> None:
+def test_anthropic_answers_reach_an_openai_client_whole(traffic: list[Exchange]) -> None:
     counted = 0
-    for exchange in answers(corpus, "anthropic.messages", streaming=False):
+    for exchange in answers(traffic, "anthropic.messages", streaming=False):
         expected = expected_of_anthropic(json.loads(exchange["response_body"]))
         completion = ChatCompletion.model_validate_json(OPENAI_CHAT.encode_answer(answer_of(ANTHROPIC, exchange), "shown", 1))
         check_completion(completion, expected, exchange["id"])
         counted += 1
-    print(f"\nanthropic → openai, unary: {counted} of {len(answers(corpus, 'anthropic.messages', False))}")
+    print(f"\nanthropic → openai, unary: {counted} of {len(answers(traffic, 'anthropic.messages', False))}")
 
 
 def expected_of_openai_stream(stream: bytes) -> Expected:
@@ -419,9 +419,9 @@ def completion_of(stream: bytes) -> ChatCompletion:
 
 
 @pytest.mark.parametrize(("surface", "other"), [("openai.chat", ANTHROPIC), ("anthropic.messages", OPENAI_CHAT)])
-def test_streams_reach_the_other_client_whole(corpus: list[Exchange], surface: str, other: Dialect) -> None:
+def test_streams_reach_the_other_client_whole(traffic: list[Exchange], surface: str, other: Dialect) -> None:
     counted: Counter[str] = Counter()
-    for exchange in answers(corpus, surface, streaming=True):
+    for exchange in answers(traffic, surface, streaming=True):
         stream = exchange["response_body"].encode()
         ways = cuts_of(stream, sample=False)
         events = events_of(DIALECTS[surface], [stream])
@@ -441,7 +441,7 @@ def test_streams_reach_the_other_client_whole(corpus: list[Exchange], surface: s
         else:
             check_completion(completion_of(out), expected_of_anthropic_stream(stream), exchange["id"])
         counted["whole"] += 1
-    print(f"\n{surface} → {other.name}, streamed: {dict(counted)} of {len(answers(corpus, surface, True))}")
+    print(f"\n{surface} → {other.name}, streamed: {dict(counted)} of {len(answers(traffic, surface, True))}")
 
 
 NOT_CHAT = {"2b5acfe23d4877d4"}
@@ -454,10 +454,12 @@ NOT_CHAT = {"2b5acfe23d4877d4"}
 @pytest.mark.parametrize(
     ("surface", "other", "model"), [("openai.chat", ANTHROPIC, "claude-sonnet-4-5"), ("anthropic.messages", OPENAI_CHAT, "gpt-4o")]
 )
-def test_recorded_requests_are_read_and_said_in_the_other_dialect(corpus: list[Exchange], surface: str, other: Dialect, model: str) -> None:
+def test_recorded_requests_are_read_and_said_in_the_other_dialect(
+    traffic: list[Exchange], surface: str, other: Dialect, model: str
+) -> None:
     counted: Counter[str] = Counter()
     lost: Counter[str] = Counter()
-    for exchange in corpus:
+    for exchange in traffic:
         if exchange["surface"] != surface or not exchange["request_json"] or exchange["status"] != 200:
             continue
         request = DIALECTS[surface].decode_request(json.dumps(exchange["request_json"]).encode())
