@@ -3,12 +3,14 @@
 `call` returns an answer in the client's dialect or a fault, and never lets go of a call that is still under way: when the client
 hangs up, the cancellation passes through here and the upstream connection is closed at once."""
 
-import zlib
 from collections.abc import Callable
+
+import msgspec
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.money import cost_nanousd
 from setpoint.domain.usage import Usage
+from setpoint.gateway.coding import PLAIN, inflater
 from setpoint.gateway.dialects import DIALECTS, EMBEDDINGS_DIALECT
 from setpoint.gateway.drive import NEWS
 from setpoint.gateway.exchange import Answer, Exchange, Result
@@ -20,6 +22,8 @@ from setpoint.gateway.surfaces import EMBEDDINGS
 from setpoint.gateway.translate import TranslatingTap
 from setpoint.gateway.upstream import Call
 from setpoint.wire.dialect import Metered, StreamTap
+
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 Commit = Callable[[Exchange, Relay, bytes], None]
 """Records that a stream has begun, then lets the relay flow behind the given upstream headers."""
@@ -73,6 +77,8 @@ class Calling:
             named = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers}
             return dialect.classify_fault(call.status, named, body, self._wall_s())
         facts = dialect.read_usage(body)
+        if facts.usage is None and not facts.model and not is_json_object(body):
+            return Fault(FaultKind.upstream_server, "The upstream's answer is not whole, or not JSON.", upstream_status=call.status)
         _settle(exchange, candidate, facts.usage)
         exchange.model_served = facts.model
         exchange.finish = facts.finish
@@ -175,23 +181,21 @@ def _settle(exchange: Exchange, candidate: Candidate, usage: Usage | None) -> No
 
 
 def _decoded(call: Call) -> bytes | Fault:
-    """The body without content coding. We ask for identity, but some upstreams compress all the same."""
+    """The body of a held answer without content coding."""
     body = call.body()
-    coding = call.content_encoding
-    if coding in (b"", b"identity"):
+    if call.content_encoding in PLAIN:
         return body
-    if coding not in (b"gzip", b"x-gzip", b"deflate"):
-        return Fault(
-            FaultKind.upstream_server, f"The upstream answered in an encoding that was not asked for ({coding.decode('latin-1')})."
-        )
-    inflate = zlib.decompressobj(wbits=47)
+    undo = inflater(call.content_encoding)
+    return undo if isinstance(undo, Fault) else undo.feed(body, call.answer_bytes_max)
+
+
+def is_json_object(body: bytes) -> bool:
+    """Whether `body` is one whole JSON object. Asked only of an answer without usage and model, so it costs nothing as a rule."""
     try:
-        plain = inflate.decompress(body, call.answer_bytes_max)
-    except zlib.error:
-        return Fault(FaultKind.upstream_server, "The upstream's compressed answer is damaged.")
-    if inflate.unconsumed_tail:
-        return Fault(FaultKind.upstream_server, "The upstream's compressed answer is larger than the gateway accepts.")
-    return plain
+        _decode_members(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _loss_lines(losses: tuple[str, ...]) -> bytes:

@@ -290,6 +290,8 @@ class ClientConnection(asyncio.Protocol):
         for name, value in [*request.repeated, *request.headers.items()]:
             if name not in _UPGRADE_HEADERS:
                 head.append(b"%b: %b\r\n" % (name, value))
+        if b"close" in request.headers.get(b"connection", b"").lower():
+            head.append(b"connection: close\r\n")
         self._parser = httptools.HttpRequestParser(self)
         self._feed(b"".join(head) + b"\r\n" + data[offset:])
 

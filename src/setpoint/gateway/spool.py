@@ -31,6 +31,8 @@ from setpoint.wire.spool import (
 
 ROTATE_BYTES = 64 * 1024 * 1024
 ROTATE_IDLE_S = 60.0
+OPEN_TRIES = 2
+"""Ingest may take the first one for a dead writer's, between its open and its lock."""
 REOPEN_PAUSE_S = 0.25
 """Between two files without a block written; a full disk must not turn every answer into ten system calls."""
 
@@ -136,10 +138,12 @@ class SpoolWriter:
         if now_s < self._reopen_s:
             return
         self._reopen_s = now_s + REOPEN_PAUSE_S
-        self._file_no += 1
-        path = self._folder / spool_name(self._writer, self._boot, self._file_no)
-        fd = self._create(path)
-        if fd < 0:
+        for _ in range(OPEN_TRIES):
+            self._file_no += 1
+            fd = self._create(self._folder / spool_name(self._writer, self._boot, self._file_no))
+            if fd >= 0:
+                break
+        else:
             return
         self._retire(sync=self._sync)
         self._fd, self._offset, self._damaged, self._used_s = fd, FILE_HEADER_BYTES, False, now_s

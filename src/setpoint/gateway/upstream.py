@@ -21,6 +21,7 @@ import httptools
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.plan import Timeouts, Upstream
+from setpoint.gateway.coding import PLAIN, Inflater, inflater
 from setpoint.gateway.deadlines import Deadline, Deadlines
 from setpoint.gateway.drive import Drive
 
@@ -52,6 +53,7 @@ class Call:
     __slots__ = (
         "answer_bytes_max", "complete", "connection", "content_encoding", "content_type", "drive", "fault", "head_seen", "headers", "held",
         "held_bytes", "payload", "pool", "relay", "relay_all", "reused", "sent_at_s", "status", "streaming", "timeouts", "total_at_s",
+        "undo",
     )  # fmt: skip
 
     def __init__(self, drive: Drive, payload: tuple[bytes, bytes], timeouts: Timeouts, answer_bytes_max: int, relay: Relay | None) -> None:
@@ -68,6 +70,7 @@ class Call:
         self.content_encoding = b""
         self.held: list[bytes] = []
         self.held_bytes = 0
+        self.undo: Inflater | None = None
         self.streaming = False
         self.head_seen = False
         self.complete = False
@@ -210,7 +213,12 @@ class UpstreamConnection(asyncio.Protocol):
             pieces = self._pieces
             self._pieces = []
             if call.relay is not None and call.fault is None:
-                call.relay.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+                came = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                plain = came if call.undo is None else call.undo.feed(came, call.answer_bytes_max)
+                if isinstance(plain, Fault):
+                    self._break(plain.kind, plain.message)
+                    return
+                call.relay.feed(plain)
         if self._ended:
             self._ended = False
             self._let_go()
@@ -288,6 +296,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._body_until_eof = not length
         streams = call.content_type.startswith(b"text/event-stream")
         call.streaming = call.relay is not None and (call.relay_all or (streams and status == 200))
+        if call.streaming and call.content_encoding not in PLAIN and not call.relay_all:
+            undo = inflater(call.content_encoding)
+            call.streaming = not isinstance(undo, Fault)  # else the held answer is refused for its coding
+            call.undo = undo if isinstance(undo, Inflater) else None
 
     def on_body(self, data: bytes) -> None:
         call = self.call
