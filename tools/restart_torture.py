@@ -120,7 +120,7 @@ class Gateway:
             if states and set(states) == {"Running"} and all(pids.get(name) != pid for name, pid in (but or {}).items()):
                 return
             await asyncio.sleep(0.02)
-        raise SystemExit(f"the tree did not come back; its log is {self.log}")
+        raise SystemExit(f"the tree did not come back: {states}; the end of its log:\n{self.log.read_text()[-3000:]}")
 
 
 _LAUNCH = """

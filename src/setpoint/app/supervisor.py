@@ -134,7 +134,8 @@ class Supervisor:
             Service(spec.name, launching.fresh(spec, options, self._started_ns, self._directory.lock_fd), tree, spec.ready_s, spec.needs)
             for spec in options.services
         ]
-        self._pinged = [self._zygote, *self._workers] + [s for s, spec in zip(self._behind, options.services, strict=True) if spec.answers_ping]
+        answering = [s for s, spec in zip(self._behind, options.services, strict=True) if spec.answers_ping]
+        self._pinged = [self._zygote, *self._workers, *answering]
         services = {s.name: s for s in (self._zygote, *self._behind, *self._workers)}
         self._services = [services[name] for name in start_order({name: s.needs for name, s in services.items()})]
 
