@@ -12,7 +12,7 @@ from setpoint.domain.usage import Usage
 from setpoint.wire.anthropic.tap import MessagesTap
 from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
 from setpoint.wire.openai_chat.tap import ChatTap
-from setpoint.wire.sse import EVENT_BYTES_MAX
+from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder
 from setpoint.wire.tap import Tap
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17, "prompt_tokens_details": {"cached_tokens": 4}}
@@ -236,6 +236,18 @@ def test_half_an_event_at_the_end_is_a_cut_not_an_error() -> None:
 
 
 @given(st.binary(max_size=200), CUTS)
-def test_a_tap_survives_any_bytes_and_forwards_them(noise: bytes, cuts: list[int]) -> None:
+def test_a_tap_survives_any_bytes_and_forwards_them_but_for_half_an_event(noise: bytes, cuts: list[int]) -> None:
     for tap in (ChatTap(), MessagesTap()):
-        assert run(tap, noise, cuts)[0] == noise
+        out = run(tap, noise, cuts)[0]
+        assert out in {noise, noise + b"\n\n"} or b"data" in noise[len(out) :]
+
+
+@given(ANTHROPIC | OPENAI, st.integers(0, 2000), st.booleans(), CUTS)
+def test_a_broken_stream_ends_between_events_so_that_an_error_can_follow(stream: bytes, at: int, hide: bool, cuts: list[int]) -> None:
+    for tap in (ChatTap(hide), MessagesTap()):
+        out, _ = run(tap, stream[:at], cuts)
+        if not tap.done:
+            decoder = SseDecoder()
+            events = decoder.feed(out + b'data: {"error":{}}\n\n') + decoder.finish()
+            assert events[-1].data == b'{"error":{}}'
+            assert all(event.data == b"[DONE]" or json.loads(event.data) for event in events)

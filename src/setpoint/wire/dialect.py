@@ -57,11 +57,11 @@ class StreamTap(Protocol):
     """The provider sent an error event."""
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes to forward: `data` itself unless something has to be hidden."""
+        """The bytes to forward: `data` itself as a rule. A cut event is held until it is whole, so that an error event can follow."""
         ...
 
     def flush(self) -> bytes:
-        """The stream ended: what is still held back."""
+        """The stream ended: what is still held back, but for half an event."""
         ...
 
 

@@ -85,12 +85,11 @@ def encode_event(data: bytes, name: bytes = b"") -> bytes:
 class SseDecoder:
     """Bytes in, events out. `overflowed` turns true, and stays so, at the first block over `event_bytes_max`; nothing after it counts."""
 
-    __slots__ = ("_carry", "_event_bytes_max", "_started", "overflowed")
+    __slots__ = ("_carry", "_event_bytes_max", "overflowed")
 
     def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
         self._carry = bytearray()
         self._event_bytes_max = event_bytes_max
-        self._started = False
         self.overflowed = False
 
     def feed(self, data: bytes) -> list[SseEvent]:
@@ -117,9 +116,6 @@ class SseDecoder:
         self._carry.clear()
 
     def _events(self, region: bytes) -> list[SseEvent]:
-        if not self._started:
-            self._started = True
-            region = region.removeprefix(BOM)
         events: list[SseEvent] = []
         for block in blocks(region):
             if self.overflowed:

@@ -1,9 +1,11 @@
 """The part that every tap shares: whole events out of bytes cut anywhere, at next to no cost when nothing is cut.
 
-A tap lies on the hot lane: it sees every chunk of every relayed stream. A network read nearly always ends with a complete event,
-so `feed` asks for that first and hands the chunk on untouched; only a chunk that is cut, or has carriage returns, is put together in
-a carry. What is interesting in a region of whole events is asked with a few substring searches over all of it; the names searched for
-cannot occur inside a JSON string, where quotes are escaped. Only a region with a hit is taken apart.
+A tap lies on the hot lane: it sees every chunk of every relayed stream. A network read nearly always ends with a complete event, so
+`feed` asks for that first and hands the chunk on untouched; only a chunk that is cut, or has carriage returns, is put together in a
+carry. An event is passed on when it is whole: if the upstream breaks off in the middle of one, an error event can still follow.
+
+What is interesting in a region of whole events is asked with a few substring searches over all of it; the names searched for cannot
+occur inside a JSON string, where quotes are escaped. Only a region with a hit is taken apart.
 """
 
 from setpoint.domain.faults import Fault, FaultKind
@@ -39,22 +41,40 @@ class Tap:
         self.error: Fault | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """Observe and return `data`."""
+        """Observe; return what is whole by now, `data` itself as a rule."""
         if not self._carry and data.endswith(b"\n\n") and b"\r" not in data:
             self._observe(data)
-        else:
-            self._collect(data)
-        return data
+            return data
+        return self._feed_cut(data)
 
     def flush(self) -> bytes:
-        """The stream ended: look at an event without its empty line."""
-        rest = bytes(self._carry)
+        """The stream ended: the last event, if only its empty line is missing. Half an event is no answer and is not passed on.
+
+        A finish reason is as good an end as the dialect's terminal, which some servers forget.
+        """
+        rest = b"" if self._blind else bytes(self._carry)
         self._carry.clear()
-        # Half an event is no error of its own: the stream was cut, and `done` says so.
-        event = None if self._blind else parse_block(rest)
-        if event is not None and (event.data == b"[DONE]" or is_complete_json(event.data)):
+        event = parse_block(rest)
+        if event is not None and event.data != b"[DONE]" and not is_complete_json(event.data):
+            rest = b""
+        if rest:
             self._observe(rest)
-        return b""
+        if self.finish and self.error is None:
+            self.done = True
+        rest = self._shown(rest)
+        return rest if self.done or not rest or rest.endswith((b"\r\r", b"\n\r")) else rest + b"\n\n"
+
+    def _feed_cut(self, data: bytes) -> bytes:
+        """An event too long to hold is passed on as it comes; what was held goes first."""
+        if self._blind:
+            return data if self._collect(data) is None else data[: len(data) - len(self._carry)]
+        held = bytes(self._carry) if len(self._carry) + len(data) > TAP_EVENT_BYTES_MAX else b""
+        region = self._collect(data)
+        return held + data if region is None else self._shown(region)
+
+    def _shown(self, region: bytes) -> bytes:
+        """What of whole events the client gets to see."""
+        return region
 
     def _collect(self, data: bytes) -> bytes | None:
         """Add to the carry; observe and return what is complete now. None while inside an event too long to hold."""

@@ -8,13 +8,12 @@ before and behind its text. An event that fits the mould, with a text that canno
 end), is plain without looking any further. Vendors that pad events (`obfuscation`) never fit and cost two comparisons more.
 
 Hiding: the gateway always asks for usage. A client that did not ask must not see the extra chunk with empty choices (old clients index
-choices[0]), nor the `"usage":null` that the option adds to all other chunks. While hiding, a cut event is held until it is whole.
+choices[0]), nor the `"usage":null` that the option adds to all other chunks.
 """
 
 import msgspec
 
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
 from setpoint.wire.openai_chat.facts import chunk_facts, chunk_usage, has_content
 from setpoint.wire.openai_faults import classify_openai_fault
 from setpoint.wire.sse import SseEvent, blocks, parse_block
@@ -49,26 +48,15 @@ class ChatTap(Tap):
             if b'"' not in text and b"\n" not in text and b"\r" not in text and not text.endswith(b"\\"):
                 self.events += 1
                 return self._head + text + self._shown_tail if self._hide_usage else data
-        return self._feed_hiding(data) if self._hide_usage else super().feed(data)
-
-    def flush(self) -> bytes:
-        rest = bytes(self._carry) if self._hide_usage and not self._blind else b""
-        super().flush()
-        if self.finish and self.error is None:
-            # A finish reason is as good an end as [DONE], which some servers forget.
-            self.done = True
-        return _hide(rest)
-
-    def _feed_hiding(self, data: bytes) -> bytes:
+        if not self._hide_usage:
+            return super().feed(data)
         if not self._carry and data.endswith(b"\n\n") and b"\r" not in data:
             plain = self._observe(data)
             return data.replace(_NULL, b"") if plain else _hide(data)
-        # An event too long to hold is passed on as it comes; what was held goes first.
-        if self._blind:
-            return data if self._collect(data) is None else data[: len(data) - len(self._carry)]
-        held = bytes(self._carry) if len(self._carry) + len(data) > TAP_EVENT_BYTES_MAX else b""
-        region = self._collect(data)
-        return held + data if region is None else _hide(region)
+        return self._feed_cut(data)
+
+    def _shown(self, region: bytes) -> bytes:
+        return _hide(region) if self._hide_usage else region
 
     def _plain(self, region: bytes) -> bool:
         return (
