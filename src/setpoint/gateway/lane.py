@@ -69,6 +69,7 @@ class GatewayLane:
         self.deadlines = deadlines
         self._loop = loop
         self.published = published
+        self._older: list[Published] = []
         self.limits: Limits = published.plan.limits
         self.draining = False
         self.body_bytes_held = 0
@@ -97,13 +98,14 @@ class GatewayLane:
 
     def take_over(self, published: Published) -> None:
         """New exchanges use `published`; those under way keep what they began with."""
+        self._older.append(self.published)
         self.published = published
         self.limits = published.plan.limits
 
     def oldest_in_use(self) -> tuple[int, int]:
         """(epoch, version) of the oldest plan that an exchange under way still uses."""
-        plans = [work.published.plan for c in self.connections if isinstance(work := c.work, Exchange)]
-        return min(((plan.epoch, plan.version) for plan in plans), default=(self.published.plan.epoch, self.published.version))
+        self._older = [older for older in self._older if older.in_use]
+        return min((each.plan.epoch, each.version) for each in (*self._older, self.published))
 
     def close_idle(self) -> None:
         """Close every connection with nothing under way."""
@@ -161,6 +163,7 @@ class GatewayLane:
             exchange.trace_id = trace_id_of(request.headers[b"traceparent"]) or exchange.request_id
         connection.work = exchange
         self.in_flight += 1
+        exchange.published.in_use += 1
         self.meter.started()
         assert self.handle is not None
         exchange.drive.start(self.handle(exchange))  # type: ignore[arg-type]  # an async function's coroutine
@@ -168,6 +171,7 @@ class GatewayLane:
     def finish(self, exchange: Exchange, result: Result | None) -> None:
         """The exchange is over: write its END record, then let the answer's last bytes go."""
         self.in_flight -= 1
+        exchange.published.in_use -= 1
         duration_ns = self._clock.mono_ns() - exchange.started_ns
         connection, request, capture = exchange.connection, exchange.request, exchange.published.plan.capture
         keep_alive = request.keep_alive and not self.draining

@@ -41,12 +41,12 @@ def payload_for(exchange: Exchange, candidate: Candidate) -> Payload | Fault:
     losses: tuple[str, ...] = ()
     hide_usage = False
     if surface.dialect == dialect:
-        body = _own_dialect(exchange.body, envelope, candidate.model)
+        body = replace_model(_for_others(exchange.body, envelope), envelope.model, candidate.model)
         if dialect == "openai_chat" and surface.streams and envelope.stream and not _asked_for_usage(envelope):
             body = ask_for_stream_usage(body)
             hide_usage = True
     else:
-        translated = _translate(exchange, candidate)
+        translated = _translate(exchange, candidate, _for_others(exchange.body, envelope))
         if isinstance(translated, Fault):
             return translated
         body, losses = translated
@@ -54,10 +54,9 @@ def payload_for(exchange: Exchange, candidate: Candidate) -> Payload | Fault:
     return Payload(head, body, hide_usage, losses)
 
 
-def _own_dialect(body: bytes, envelope: Envelope, model: str) -> bytes:
-    if envelope.cache is not None or envelope.tags is not None:
-        body = remove_members(body, _OURS)
-    return replace_model(body, envelope.model, model)
+def _for_others(body: bytes, envelope: Envelope) -> bytes:
+    """The body without what is for the gateway alone."""
+    return body if envelope.cache is None and envelope.tags is None else remove_members(body, _OURS)
 
 
 def _asked_for_usage(envelope: Envelope) -> bool:
@@ -65,9 +64,9 @@ def _asked_for_usage(envelope: Envelope) -> bool:
     return options is not None and bool(options.include_usage)
 
 
-def _translate(exchange: Exchange, candidate: Candidate) -> tuple[bytes, tuple[str, ...]] | Fault:
+def _translate(exchange: Exchange, candidate: Candidate, body: bytes) -> tuple[bytes, tuple[str, ...]] | Fault:
     source, target = DIALECTS[exchange.surface.dialect], DIALECTS[candidate.line.upstream.dialect]
-    request = source.decode_request(exchange.body)
+    request = source.decode_request(body)
     if isinstance(request, Fault):
         return request
     encoded = target.encode_request(request, candidate.model, streams(exchange))

@@ -133,6 +133,7 @@ class Published:
         "_prefixes",
         "_resolved",
         "created_text",
+        "in_use",
         "keyless",
         "line",
         "lines",
@@ -143,6 +144,8 @@ class Published:
     def __init__(self, plan: Plan, keys: Keys, lines: dict[str, Line], digest: Callable[[bytes], bytes]) -> None:
         self.plan = plan
         self.version = plan.version
+        self.in_use = 0
+        """Exchanges under way that began with this."""
         self.lines = lines
         self.created_text = rfc3339(plan.created_ns)
         self.line = b"x-setpoint-config-version: %d\r\n" % plan.version
@@ -154,10 +157,6 @@ class Published:
         self._resolved: dict[tuple[str, str], ResolvedRoute | None] = {}
         self._callers: dict[bytes, Caller | None] = {}
         self.keyless = None if plan.keys_required else self._caller(Principal(0, "", "developer"))
-
-    def with_keys(self, keys: Keys) -> "Published":
-        """The same plan after a change of keys; forgets who was known."""
-        return Published(self.plan, keys, self.lines, self._digest)
 
     def caller(self, token: bytes) -> Caller | None:
         """Who holds this key; expiry is for the caller of this to check. Memoised both ways."""
