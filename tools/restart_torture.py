@@ -229,7 +229,7 @@ def judge(outcomes: list[Outcome], what: str, tally: Tally, examples: list[str])
     """A request broken by a kill of its worker breaks with a reset or an early end; so many may be held as there are clients."""
     for outcome in outcomes:
         broken = any(word in outcome.text for word in ("IncompleteRead", "ConnectionReset", "BrokenPipe", "cut after"))
-        if "ConnectionRefused" in outcome.text and what in ("stop", "supervisor"):
+        if ("ConnectionRefused" in outcome.text or "Connect call failed" in outcome.text) and what in ("stop", "supervisor"):
             tally.refused += 1
         elif (what == "worker" and broken) or (what == "sim" and ("status 5" in outcome.text or "cut after" in outcome.text)):
             tally.held += 1
