@@ -1,4 +1,4 @@
-"""Plans for tests, with short deadlines: an upstream of each fake provider, and a route to each."""
+"""Plans for tests: an upstream of each fake provider, and routes to them that retry without waiting."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,8 @@ from setpoint.domain.plan import BreakerLimits, DialectName, Plan, PriceBook, Re
 from setpoint.testing.fake_upstream import FakeUpstream
 
 PROVIDER = "fake"
-QUICK_TIMEOUTS = Timeouts(connect_s=1.0, first_byte_s=1.0, idle_s=1.0, unary_total_s=5.0, stream_total_s=5.0)
+PATIENT_TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=10.0, idle_s=10.0, unary_total_s=20.0, stream_total_s=20.0)
+"""Longer than any stall of a busy machine: a test of a deadline names its own."""
 QUICK_RETRIES = Retries(attempts=3, base_s=0.001, factor=1.0, cap_s=0.002)
 NEVER_OPEN = BreakerLimits(failures=1_000_000)
 PRICES = PriceBook("fake-prices", {PROVIDER: {"fake-1": Price(1_000_000, 2_000_000, cached_read=100_000, source="fake")}})
@@ -25,7 +26,7 @@ def fake(up: FakeUpstream, name: str, dialect: DialectName = "openai_chat", **me
 
 def route(model: str, *upstreams: str, target_model: str = "", **members: Any) -> Route:
     """A route in this order of targets. `members` override: strategy, timeouts, retries, cache."""
-    given: dict[str, Any] = {"timeouts": QUICK_TIMEOUTS, "retries": QUICK_RETRIES, **members}
+    given: dict[str, Any] = {"timeouts": PATIENT_TIMEOUTS, "retries": QUICK_RETRIES, **members}
     return Route(model, tuple(Target(name, target_model) for name in upstreams), **given)
 
 
