@@ -54,6 +54,12 @@ def test_every_service_runs_at_its_place_in_the_machine(tmp_path: Path) -> None:
         assert (tmp_path / "data" / "run" / "engine.sock").stat().st_mode & 0o077 == 0
 
 
+def test_the_engine_hurries_on_a_first_start_and_makes_room_once_it_is_ready(tmp_path: Path) -> None:
+    with process_tree(tmp_path / "data", engine=True, published=False, workers=1) as tree:
+        until(lambda: os.getpriority(os.PRIO_PROCESS, tree.pid("engine")) == 10, "the engine at its place")
+        assert tree.get()
+
+
 def test_workers_belong_to_the_supervisor_not_to_the_zygote(tmp_path: Path) -> None:
     with process_tree(tmp_path / "data") as tree:
         parent = Path(f"/proc/{tree.pid('worker-0')}/stat").read_text().rpartition(")")[2].split()[1]

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     if certificate is None:
         sys.exit(1)
     context = context_from(json.loads(certificate), ctl)
-    behave(context.spec)
+    behave(context.spec, is_awaited(context))
     if not context.spec.outlives:
         die_with_parent()
     try:
@@ -64,15 +64,26 @@ def context_from(certificate: dict[str, Any], ctl: socket.socket) -> ServiceCont
     )
 
 
-def behave(spec: ServiceSpec) -> None:
-    """Takes the place in the machine that the service's spec gives it."""
+def is_awaited(context: ServiceContext) -> bool:
+    """Whether the workers wait for what this service publishes: on a first start they do."""
+    return context.spec.publishes and not (context.data_dir / "snapshots" / "CURRENT").exists()
+
+
+def behave(spec: ServiceSpec, in_a_hurry: bool = False) -> None:
+    """Takes the place in the machine that the service's spec gives it. One in a hurry makes room for others only once it is ready."""
     os.umask(0o077)
-    os.nice(spec.nice)
+    if not in_a_hurry:
+        make_room(spec)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     set_oom_score(spec.oom_score_adj)
     take_name(f"setpoint-{spec.name}")
     if spec.has_keys:
         hide_memory()  # last, because after it only root may write below /proc/self
+
+
+def make_room(spec: ServiceSpec) -> None:
+    """Lowers this process to its niceness; later threads follow. Does nothing when it is there already."""
+    os.nice(max(0, spec.nice - os.nice(0)))
 
 
 def set_oom_score(adjustment: int) -> None:

@@ -19,6 +19,7 @@ from setpoint.analytics.client import TraceClient
 from setpoint.api.app import build
 from setpoint.api.errors import ApiFault
 from setpoint.api.rest import config, events, keys, services, traces
+from setpoint.app.child import make_room
 from setpoint.app.ctl_client import SupervisorGoneError, ask_async
 from setpoint.app.data_directory import socket_path
 from setpoint.app.engine_control import Control, Reloaded, open_control
@@ -55,6 +56,7 @@ async def _serve(context: ServiceContext, clock: Clock) -> None:
         gc.collect()
         gc.freeze()
         context.tell("ready")
+        make_room(context.spec)
         await conversation.stop.wait()
         server.config.timeout_graceful_shutdown = int(conversation.stop_s)
         server.should_exit = True

@@ -30,6 +30,8 @@ class ServiceSpec:
     """Whether it is given the keyring."""
     writes: bool = False
     """Whether it writes to the data directory: then it holds the directory's lock with the supervisor."""
+    publishes: bool = False
+    """Whether it makes the snapshot that workers need."""
     answers_ping: bool = False
     """Whether a missing `pong` counts as a failed health check."""
     outlives: bool = False
@@ -84,7 +86,9 @@ class TreeOptions:
 
 
 ZYGOTE = ServiceSpec("zygote", "setpoint.app.zygote:run", has_keys=True, answers_ping=True)
-ENGINE = ServiceSpec("engine", "setpoint.app.engine:run", nice=10, oom_score_adj=300, has_keys=True, writes=True, answers_ping=True)
+ENGINE = ServiceSpec(
+    "engine", "setpoint.app.engine:run", nice=10, oom_score_adj=300, has_keys=True, writes=True, publishes=True, answers_ping=True
+)
 INGEST = ServiceSpec("ingest", "setpoint.app.ingest:run", nice=19, oom_score_adj=400, writes=True, answers_ping=True, ready_s=900.0)
 """It is ready once it has read what a crash left in the spools, which may be much."""
 QUERY = ServiceSpec("query", "setpoint.app.query:run", nice=19, oom_score_adj=600)
