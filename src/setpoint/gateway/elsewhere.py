@@ -1,5 +1,6 @@
 """Requests that are not inference: answered here, or passed to the engine."""
 
+import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
@@ -10,7 +11,13 @@ from setpoint.gateway.local import JSON, MODEL_PATHS, Local, model_body, models_
 from setpoint.gateway.server import ClientConnection, Request
 from setpoint.gateway.stages.authenticate import identify
 
+_KEY_PARAMETER = re.compile(rb"(?:^|&)key=[^&]*")
 _MODEL_PREFIXES = (b"/v1/models/", b"/models/")
+
+
+def without_key(query: bytes) -> bytes:
+    """`query` without a gateway key: it was read here, and nobody behind needs a secret in an address."""
+    return _KEY_PARAMETER.sub(b"", query).lstrip(b"&") if b"key=" in query else query
 
 
 class Switch:
@@ -39,6 +46,7 @@ class Switch:
             self._models(connection, request, path)
         else:
             who = identify(lane.published, request, self._wall_s)
+            query = without_key(query)
             target = path + b"?" + query if query else path
             self._door.pass_on(connection, request, target, None if isinstance(who, Fault) else who)
 

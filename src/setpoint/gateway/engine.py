@@ -55,6 +55,8 @@ _HOP = frozenset(
         b"host",
     }
 )
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+"""Read and checked here; the engine is told who it is, and needs no secret for that."""
 _ANSWER_HOP = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"date", b"server"})
 BODILESS = frozenset({204, 304})
 
@@ -71,7 +73,7 @@ def request_head(request: Request, target: bytes, peer: bytes, extra: Iterable[b
     method = b"GET" if request.method == b"HEAD" else request.method
     lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method, target, request.headers.get(b"host", b"localhost"))]
     for name, value in [*request.repeated, *request.headers.items()]:
-        if name not in _HOP and not name.startswith(b"x-setpoint-internal-"):
+        if name not in _HOP and name not in _CREDENTIALS and not name.startswith(b"x-setpoint-internal-"):
             lines.append(b"%b: %b\r\n" % (name, value))
     lines.append(b"x-setpoint-internal-peer: %b\r\n" % peer)
     lines.extend(extra)

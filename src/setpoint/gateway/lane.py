@@ -24,7 +24,7 @@ from setpoint.gateway.meter import Meter
 from setpoint.gateway.published import Candidate, Published
 from setpoint.gateway.records import attempt_record, begin_record, end_record
 from setpoint.gateway.relay import Relay
-from setpoint.gateway.respond import fault_lines, status_line, stream_head, unary_response
+from setpoint.gateway.respond import connection_line, fault_lines, status_line, stream_head, unary_response
 from setpoint.gateway.server import ClientConnection, Request
 from setpoint.gateway.surfaces import HOT_PATHS, HotSurface
 from setpoint.gateway.turn import Turn
@@ -274,7 +274,7 @@ class GatewayLane:
                 content_type,
                 len(body),
                 headers,
-                b"" if keep_alive else b"connection: close\r\n",
+                connection_line(request, keep_alive=keep_alive),
                 b"" if request.method == b"HEAD" else body,
             )
         )

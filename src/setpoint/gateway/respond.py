@@ -7,6 +7,7 @@ from setpoint.domain.faults import Fault
 from setpoint.domain.money import NANOUSD_PER_USD
 from setpoint.domain.trace import CacheTier
 from setpoint.gateway.exchange import Answer, Exchange
+from setpoint.gateway.server import Request
 
 STATUS_LINES: dict[int, bytes] = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 STATUS_LINES[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
@@ -77,6 +78,13 @@ class PassThrough:
         return b"".join(out)
 
 
+def connection_line(request: Request, *, keep_alive: bool) -> bytes:
+    """What the client must be told of the connection: HTTP/1.1 assumes that it stays, HTTP/1.0 that it does not (RFC 9112 9.3)."""
+    if keep_alive:
+        return b"connection: keep-alive\r\n" if request.http10 else b""
+    return b"connection: close\r\n"
+
+
 def own_lines(exchange: Exchange) -> bytes:
     """The `x-setpoint-*` and rate-limit headers that every answer carries, as far as the exchange came."""
     request_id = exchange.request_id.hex().encode()
@@ -96,7 +104,7 @@ def unary_response(exchange: Exchange, answer: Answer, date_line: bytes, overhea
         status_line(answer.status), date_line, answer.content_type, len(answer.body), answer.headers, own_lines(exchange),
         overhead_ns // 1_000_000, overhead_ns // 1_000 % 1_000,
         b"" if cost < 0 else b"x-setpoint-cost-usd: %b\r\n" % (b"%d.%09d" % divmod(cost, NANOUSD_PER_USD)).rstrip(b"0").rstrip(b"."),
-        b"" if keep_alive else b"connection: close\r\n", answer.body,
+        connection_line(exchange.request, keep_alive=keep_alive), answer.body,
     )  # fmt: skip
 
 
@@ -108,7 +116,7 @@ def stream_head(exchange: Exchange, headers: bytes, date_line: bytes, *, keep_al
         b"" if exchange.request.http10 else b"transfer-encoding: chunked\r\n",
         headers,
         own_lines(exchange),
-        b"" if keep_alive else b"connection: close\r\n",
+        connection_line(exchange.request, keep_alive=keep_alive),
     )
 
 
