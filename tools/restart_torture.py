@@ -243,12 +243,13 @@ async def torture(arguments: argparse.Namespace, folder: Path, *, tls: bool, tal
     client_tls = make_certificate(folder) if tls else None
     gateway = Gateway(folder, tls=tls, activation=not arguments.no_activation)
     gateway.start()
-    await gateway.wait_ready()
     kinds = ["new", "new", "keep-alive", "keep-alive", "keep-alive", "stream", "stream", "stream", "manage"]
     clients = [Client(kind, gateway, client_tls) for kind in kinds]
-    tasks = [asyncio.create_task(client.run()) for client in clients]
+    tasks: list[asyncio.Task[None]] = []
     acts = arguments.acts or ACTS
     try:
+        await gateway.wait_ready()
+        tasks += [asyncio.create_task(client.run()) for client in clients]
         for number in range(arguments.rounds):
             what = acts[number % len(acts)]
             tally = tallies.setdefault(what + (" tls" if tls else ""), Tally())
