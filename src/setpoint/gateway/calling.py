@@ -113,7 +113,9 @@ class Calling:
             include_usage = options is not None and bool(options.include_usage)
             renderer = DIALECTS[source].stream_renderer(envelope.model, int(self._wall_s()), include_usage)
             tap = TranslatingTap(DIALECTS[target].stream_decoder(), renderer)
-        kept_max = max(plan.capture.bytes_max, plan.limits.cache_entry_bytes_max)
+        kept_max = plan.capture.bytes_max if plan.capture.answers else 0
+        if exchange.to_be_cached:
+            kept_max = max(kept_max, plan.limits.cache_entry_bytes_max)
         relay = Relay(exchange.connection, exchange.drive, tap, route.route.timeouts.stream_events_max, kept_max)
         relay.translated = source != target
         return relay

@@ -40,8 +40,8 @@ class Exchange:
     __slots__ = (
         "answer_bytes", "attempts", "body", "cache_tier", "call", "caller", "candidate", "candidates", "captured", "connection",
         "cost_nanousd", "drive", "envelope", "failovers", "fault", "finish", "limit_headers", "model_served", "published",
-        "request", "request_id", "route", "saved_nanousd", "start_ns", "started_ns", "streamed", "surface", "trace_id", "ttft_ns",
-        "upstream_ns", "usage", "whole",
+        "request", "request_id", "route", "saved_nanousd", "start_ns", "started_ns", "streamed", "surface", "to_be_cached",
+        "trace_id", "ttft_ns", "upstream_ns", "usage", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class Exchange:
         # cache
         self.cache_tier = CacheTier.bypass
         self.saved_nanousd = 0
+        self.to_be_cached = False
         # route
         self.route: ResolvedRoute | None = None
         self.candidates: tuple[Candidate, ...] = ()

@@ -31,8 +31,8 @@ from setpoint.wire.spool import (
 
 ROTATE_BYTES = 64 * 1024 * 1024
 ROTATE_IDLE_S = 60.0
-OPEN_TRIES = 2
-"""Ingest may take the first one for a dead writer's, between its open and its lock."""
+OPEN_TRIES = 3
+"""Ingest may take a file for a dead writer's, between its open and its lock. The writer does not wait for it; it makes another."""
 REOPEN_PAUSE_S = 0.25
 """Between two files without a block written; a full disk must not turn every answer into ten system calls."""
 
@@ -153,11 +153,11 @@ class SpoolWriter:
         fd = -1
         try:
             fd = self._files.create_append(path)
-            self._files.lock_wait(fd)
+            locked = self._files.lock_now(fd)
             header = encode_file_header(
                 FileHeader(self._writer, self._file_no, self._boot, self._clock.wall_ns(), int(self._clock.now_s() * 1e9))
             )
-            if self._files.link_count(fd) == 1 and self._files.write(fd, header) == len(header):
+            if locked and self._files.link_count(fd) == 1 and self._files.write(fd, header) == len(header):
                 if self._sync:
                     self._files.sync_folder(self._folder)
                 return fd

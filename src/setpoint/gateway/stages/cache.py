@@ -137,6 +137,7 @@ class Cache:
         if not (wish.look or wish.ttl_s) or len(exchange.body) > BODY_BYTES_MAX:
             return await inner(exchange)
         key = cache_key(exchange, wish.namespace)
+        exchange.to_be_cached = bool(wish.ttl_s)
         if not wish.look:
             return self._kept(exchange, key, wish, await inner(exchange))
         return await self._looked_up(exchange, inner, key, wish)
