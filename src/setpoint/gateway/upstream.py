@@ -51,9 +51,9 @@ class Call:
     """
 
     __slots__ = (
-        "answer_bytes_max", "complete", "connection", "content_encoding", "content_type", "drive", "fault", "head_seen", "headers", "held",
-        "held_bytes", "payload", "pool", "relay", "relay_all", "reused", "sent_at_s", "status", "streaming", "timeouts", "total_at_s",
-        "undo",
+        "answer_bytes_max", "complete", "connection", "content_encoding", "content_type", "drive", "fault", "head_seen", "headers",
+        "held", "held_bytes", "payload", "pool", "queued", "relay", "relay_all", "reused", "sent_at_s", "status", "streaming",
+        "timeouts", "total_at_s", "undo",
     )  # fmt: skip
 
     def __init__(self, drive: Drive, payload: tuple[bytes, bytes], timeouts: Timeouts, answer_bytes_max: int, relay: Relay | None) -> None:
@@ -80,6 +80,7 @@ class Call:
         self.total_at_s = 0.0
         self.connection: UpstreamConnection | None = None
         self.pool: Pool | None = None
+        self.queued: Deadline | None = None
 
     @property
     def over(self) -> bool:
@@ -152,6 +153,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a call's request; the connection is the call's until its answer ends."""
         self.call = call
         call.connection = self
+        if call.queued is not None:
+            call.queued.clear()
+            call.queued = None
         call.sent_at_s = now_s
         timeouts = call.timeouts
         total_s = timeouts.stream_total_s if call.relay is not None else timeouts.unary_total_s
@@ -203,9 +207,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._break(FaultKind.upstream_server, f"The upstream's answer is not valid HTTP ({error}).")
-            return
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._ended:
+                self._break(FaultKind.upstream_server, _what_is_wrong(error))
+                return
+            self._keep = False  # bytes nobody asked for behind a whole answer: that one is good, the connection is not
         if not call.head_seen and self._head_bytes > HEAD_BYTES_MAX:
             self._break(FaultKind.upstream_server, "The head of the upstream's answer is too large.")
             return
@@ -223,6 +229,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._ended = False
             self._let_go()
             self._finish(call)
+        elif call.head_seen and not call.streaming:
+            self.touch(call)
 
     def eof_received(self) -> bool:
         return False
@@ -269,6 +277,8 @@ class UpstreamConnection(asyncio.Protocol):
     # ---- what the parser says
 
     def on_message_begin(self) -> None:
+        if self._ended:
+            raise ValueError("there is a second answer behind the first")
         self._headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -277,7 +287,9 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         call = self.call
         status = self._parser.get_status_code()
-        if status < 200 and status != 101:
+        if status < 200:
+            if status == 101:
+                raise ValueError("the upstream changes to another protocol, which nobody asked for")
             self._interim = True
             return
         if call is None:
@@ -311,7 +323,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         call.held_bytes += len(data)
         if call.held_bytes > call.answer_bytes_max:
-            raise ValueError(f"the upstream's answer is larger than {call.answer_bytes_max} bytes")
+            raise ValueError(f"it is larger than {call.answer_bytes_max} bytes")
         call.held.append(data)
 
     def touch(self, call: Call) -> None:
@@ -333,6 +345,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.released(self)
         else:
             self.hang_up()
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """In words; llhttp's own are the best for broken framing, ours for what a callback did not accept."""
+    cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
+    return f"The upstream's answer cannot be used: {cause}."
 
 
 class Pool:
@@ -373,13 +391,31 @@ class Pool:
 
     def _send_fresh(self, call: Call) -> None:
         if len(self._waiting) >= QUEUE_MAX:
-            call.fault = Fault(FaultKind.overloaded, "Too many requests wait for a connection to the upstream.", retry_after_s=1.0)
+            call.fail(Fault(FaultKind.overloaded, "Too many requests wait for a connection to the upstream.", retry_after_s=1.0))
             return
         self._waiting.append(call)
-        if len(self._all) + len(self._opening) < self.upstream.connections_max and len(self._opening) < len(self._waiting):
-            task = self._loop.create_task(self._open(call.timeouts.connect_s))
+        waits_s = call.timeouts.connect_s + call.timeouts.first_byte_s
+        call.queued = self.deadlines.timer(lambda _: self._waited_too_long(call, waits_s))
+        call.queued.set(self.deadlines.now_s() + waits_s)
+        self._open_for_waiting()
+
+    def _waited_too_long(self, call: Call, waited_s: float) -> None:
+        if call.connection is None:
+            self.forget(call)
+            text = f"No connection to the upstream became free within {waited_s:g} s (at most {self.upstream.connections_max} are opened)."
+            call.fail(Fault(FaultKind.overloaded, text, retry_after_s=1.0))
+
+    def _open_for_waiting(self) -> None:
+        """As many connections as there are calls without one, up to the cap. Each that fails takes one call with it."""
+        while len(self._opening) < len(self._waiting) and len(self._all) + len(self._opening) < self.upstream.connections_max:
+            task = self._loop.create_task(self._open(self._waiting[0].timeouts.connect_s))
             self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            task.add_done_callback(self._opening_ended)
+
+    def _opening_ended(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        if not task.cancelled():
+            self._open_for_waiting()
 
     async def _open(self, connect_s: float) -> None:
         upstream = self.upstream
@@ -398,10 +434,15 @@ class Pool:
             self._refuse_one(FaultKind.upstream_unreachable, f"TLS with the upstream failed: {error.reason or error}.")
         except OSError as error:
             self._refuse_one(FaultKind.upstream_unreachable, f"The upstream cannot be reached: {error.strerror or error}.")
+        except ValueError as error:
+            self._refuse_one(FaultKind.upstream_unreachable, f"The upstream's address cannot be used: {error}.")
 
     def _refuse_one(self, kind: FaultKind, message: str) -> None:
         if self._waiting:
-            self._waiting.popleft().fail(Fault(kind, message))
+            call = self._waiting.popleft()
+            if call.queued is not None:
+                call.queued.clear()
+            call.fail(Fault(kind, message))
 
     def opened(self, connection: UpstreamConnection) -> None:
         self._all.add(connection)
@@ -425,13 +466,12 @@ class Pool:
         self._all.discard(connection)
         if connection.call is None and connection in self._idle:
             self._idle.remove(connection)
-        if self._waiting and not self._all and not self._opening:
-            call = self._waiting.popleft()
-            if not call.over:
-                self._send_fresh(call)
+        self._open_for_waiting()
 
     def forget(self, call: Call) -> None:
         """A waiting call was given up."""
+        if call.queued is not None:
+            call.queued.clear()
         try:
             self._waiting.remove(call)
         except ValueError:
