@@ -216,7 +216,8 @@ def test_a_fault_ends_as_the_table_says(wall: Wall, surface: str, name: FaultNam
     end = check_records(wall, before, answer)
     if how == "whole":
         assert heard_text(answer) == HEARD or name in ("bad_json", "bad_sse")
-        assert (end.head.outcome, end.head.attempts, end.head.fault) == (Outcome.ok, 1, 0)
+        assert (end.head.outcome, end.head.fault) == (Outcome.ok, 0)
+        assert end.head.attempts == 1 or "status" in expected.ends
     elif how == "event":
         assert HEARD.startswith(heard_text(answer))
         assert heard_text(answer)
