@@ -113,17 +113,18 @@ class TraceQueries:
             return None
         meta, prompt, answer = found
         tail = RecordTail(**{name: meta[name] for name in _TAIL_NAMES})
-        numbers = {name: meta[name] for name in _HEAD_NAMES}
-        head = RecordHead(**numbers, **{"kind": RecordKind.end, "request_id": meta["id"], "streamed": bool(meta["streamed"])})
+        numbers: dict[str, Any] = {name: meta[name] for name in _HEAD_NAMES}
+        numbers |= {"kind": RecordKind.end, "request_id": meta["id"], "streamed": bool(meta["streamed"])}
+        head = RecordHead(**numbers)
         return whole_trace(head, tail, _ATTEMPTS.decode(meta["attempt_list"]), prompt, answer)
 
     def _from_side(self, indexed: IndexedTrace) -> dict[str, Any] | None:
         if indexed.spool_name:
             return None
         raw_head, raw_tail, prompt = _side(self._traces.sides(indexed.day, indexed.id)[0])
-        *numbers, streamed, _, _, _, _ = HEAD.unpack(raw_head)
+        numbers = HEAD.unpack(raw_head)
         tail = msgspec.msgpack.decode(raw_tail, type=RecordTail)
-        return whole_trace(RecordHead(*numbers, streamed=bool(streamed)), tail, self._attempts(indexed), prompt, b"")
+        return whole_trace(RecordHead(*numbers[:21], bool(numbers[21])), tail, self._attempts(indexed), prompt, b"")
 
     def _from_spool(self, indexed: IndexedTrace) -> dict[str, Any] | None:
         """FileNotFoundError when the file was sealed and unlinked since the index was read."""

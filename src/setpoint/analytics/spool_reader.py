@@ -156,20 +156,26 @@ class SpoolFolder:
             return True
         if file.fd < 0:
             file.fd = self.files.open_read(file.path)
-        free = self.files.is_lock_free(file.fd)
-        data = self.files.read_at(file.fd, FILE_HEADER_BYTES, 0)
-        if decode_file_header(data) is not None:
+        if decode_file_header(self.files.read_at(file.fd, FILE_HEADER_BYTES, 0)) is not None:
             file.offset, file.opened = max(FILE_HEADER_BYTES, file.offset), True
             return True
-        if free:
-            self._headless(file, data)
+        try:
+            if self.files.lock_now(file.fd):
+                self._remove_headless(file)
+        finally:
+            self.close_file(file)
         return False
 
-    def _headless(self, file: SpoolFile, data: bytes) -> None:
-        """No valid header and no writer. A short file holds no record; its writer, if it is just about to lock it, sees it unlinked."""
+    def _remove_headless(self, file: SpoolFile) -> None:
+        """The file has no valid header, and nobody else its lock. A short one holds no record. It is unlinked under the lock, so a writer that
+        has made it and is about to lock it finds it gone and makes another."""
+        data = self.files.read_at(file.fd, FILE_HEADER_BYTES, 0)
+        if decode_file_header(data) is not None:
+            return
         if len(data) == FILE_HEADER_BYTES:
             self.damage.bad_files += 1
             self._set_aside(file.name, self._rest(file, 0))
+        self.files.unlink(file.path)
         file.final = True
 
     def _whole_blocks(self, file: SpoolFile) -> list[Block]:

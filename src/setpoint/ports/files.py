@@ -38,8 +38,8 @@ class Files(Protocol):
     def sync(self, fd: int) -> None:
         """fdatasync(2). After an OSError the file is suspect: never sync it again."""
 
-    def lock_wait(self, fd: int) -> None:
-        """flock LOCK_EX, waiting."""
+    def lock_now(self, fd: int) -> bool:
+        """flock LOCK_EX if nobody holds a lock, until the descriptor closes; False at once otherwise."""
 
     def is_lock_free(self, fd: int) -> bool:
         """Whether nobody else holds a lock on the file."""

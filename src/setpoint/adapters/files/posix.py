@@ -37,13 +37,11 @@ class PosixFiles:
     def sync(self, fd: int) -> None:
         os.fdatasync(fd)
 
-    def lock_wait(self, fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+    def lock_now(self, fd: int) -> bool:
+        return _try_lock(fd, fcntl.LOCK_EX)
 
     def is_lock_free(self, fd: int) -> bool:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _try_lock(fd, fcntl.LOCK_SH):
             return False
         fcntl.flock(fd, fcntl.LOCK_UN)
         return True
@@ -79,3 +77,11 @@ class PosixFiles:
             return sorted(os.listdir(path))  # noqa: PTH208  names, not paths
         except FileNotFoundError:
             return []
+
+
+def _try_lock(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

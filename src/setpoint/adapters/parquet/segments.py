@@ -105,6 +105,11 @@ class ParquetSegments(SegmentFolder):
         for table in _row_groups(self._open(segment, "meta")):
             yield from table.to_pylist()
 
+    def bodies(self, segment: Segment) -> Iterator[tuple[bytes, bytes]]:
+        """(prompt, answer) of all rows, in the same order."""
+        for table in _row_groups(self._open(segment, "body")):
+            yield from zip(table.column("prompt").to_pylist(), table.column("answer").to_pylist(), strict=True)
+
     def _open(self, segment: Segment, kind: str) -> pq.ParquetFile:
         return pq.ParquetFile(self.path(segment, kind), memory_map=False, pre_buffer=False)
 
@@ -119,6 +124,8 @@ class _Sink:
         self.closed = False
 
     def write(self, data: bytes) -> int:
+        if self._fd < 0:
+            return len(data)  # given up; pyarrow still writes the footer when its writer is collected
         rest = memoryview(data)
         self.sha256.update(rest)
         self.size += len(rest)
@@ -141,9 +148,12 @@ class _Sink:
         self.closed = True
 
     def release(self) -> None:
+        self._files.close(self.give_up())
+
+    def give_up(self) -> int:
+        """The descriptor, which this no longer writes to."""
         fd, self._fd = self._fd, -1
-        if fd >= 0:
-            self._files.close(fd)
+        return fd
 
 
 class _Pair:
@@ -153,8 +163,12 @@ class _Pair:
         self._files, self._folder, self._seq, self._day = files, folder, seq, day
         self._rows, self._first_n, self._last_n = 0, -1, -1
         self._sinks: list[_Sink] = []
-        self._meta = self._writer(tmp, "meta", META_SCHEMA, footer, level)
-        self._body = self._writer(tmp, "body", BODY_SCHEMA, footer, level)
+        try:
+            self._meta = self._writer(tmp, "meta", META_SCHEMA, footer, level)
+            self._body = self._writer(tmp, "body", BODY_SCHEMA, footer, level)
+        except BaseException:
+            self.abandon()
+            raise
 
     def add(self, meta: pa.Table, body: pa.Table) -> None:
         self.add_meta(meta)
@@ -189,13 +203,14 @@ class _Pair:
 
     def abandon(self) -> None:
         """After a failure: release what is open. Files in tmp/ are removed if that works, else at the next start."""
-        for sink in self._sinks:
+        sinks, self._sinks = self._sinks, []
+        for fd, path in [(sink.give_up(), sink.path) for sink in sinks]:
             try:
-                sink.release()
-                self._files.unlink(sink.path)
+                if fd >= 0:
+                    self._files.close(fd)
+                self._files.unlink(path)
             except OSError:
                 continue
-        self._sinks = []
 
     def _writer(self, tmp: Path, kind: str, schema: pa.Schema, footer: dict[str, bytes], level: int) -> pq.ParquetWriter:
         sink = _Sink(self._files, tmp / segment_file(self._seq, kind))

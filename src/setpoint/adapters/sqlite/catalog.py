@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from setpoint.adapters.sqlite.connection import Connect, connect, open_to_read, open_to_write, store_errors, transaction
-from setpoint.ports.catalog import CatalogState, PendingRecord, RollupKey, RollupSums, SealCommit, Segment
+from setpoint.ports.catalog import CatalogState, PendingRecord, RollupKey, RollupSums, SealCommit, Segment, StoreError
 from setpoint.ports.trace_index import UNIT_ROWS_BITS
 
 _SCHEMA = """
@@ -59,6 +59,8 @@ class SqliteCatalog:
     def seal(self, commit: SealCommit) -> None:
         with transaction(self._db, "catalog: seal"):
             db = self._db
+            if commit.segments and self._mark("next_unit", 1) >= commit.next_unit:
+                return  # it is there: an earlier try reported an error for a commit that took place
             self._add_segments(commit.segments)
             db.execute("DELETE FROM spool")
             db.executemany("INSERT INTO spool VALUES (?, ?)", commit.sealed_to.items())
@@ -75,7 +77,9 @@ class SqliteCatalog:
 
     def replace(self, merged: Segment, replaced: tuple[int, ...]) -> None:
         with transaction(self._db, "catalog: compaction"):
-            self._db.executemany("DELETE FROM segment WHERE seq = ?", ((seq,) for seq in replaced))
+            found = self._db.executemany("DELETE FROM segment WHERE seq = ?", ((seq,) for seq in replaced)).rowcount
+            if found != len(replaced):
+                raise StoreError("catalog: compaction found other segments than it merged; start ingest again")
             self._add_segments((merged,))
 
     def drop_days(self, before: str) -> tuple[Segment, ...]:

@@ -45,7 +45,7 @@ def transaction(db: sqlite3.Connection, what: str) -> Iterator[None]:
         try:
             yield
             db.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             _roll_back(db)
             raise
 
