@@ -10,6 +10,7 @@ import os
 import random
 import resource
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
@@ -111,6 +112,7 @@ class GatewayWorker:
         self.lane.elsewhere = Switch(self.lane, local, EngineDoor(self.lane, self._engine_pool, loop), self._wall_s)
         self.lane.handle = record(self._stages(), self.lane.finish, self.lane.on_bug)
         self._servers: list[asyncio.Server] = []
+        self._last_ones: set[asyncio.Task[object]] = set()
         self._drained = asyncio.Event()
         self._said = b""
         self._polled_s = 0.0
@@ -163,14 +165,35 @@ class GatewayWorker:
             await asyncio.sleep(0)
 
     async def _listen(self, listener: Listener) -> asyncio.Server:
-        lane, purpose, tls = self.lane, listener.purpose, listener.tls
+        tls = listener.tls
         return await self._loop.create_server(
-            lambda: ClientConnection(lane, purpose, tls=tls is not None),
+            self._client_of(listener),
             sock=listener.sock,
             ssl=tls,
             backlog=BACKLOG,
             ssl_handshake_timeout=HANDSHAKE_S if tls is not None else None,
         )
+
+    def _client_of(self, listener: Listener) -> Callable[[], ClientConnection]:
+        return lambda: ClientConnection(self.lane, listener.purpose, tls=listener.tls is not None)
+
+    def _accept_the_rest(self, held: list[tuple[Listener, socket.socket]]) -> None:
+        """Takes what waits in the kernel's queue: if this worker's listener is the last one, closing it would reset those connections."""
+        for listener, queue in held:
+            queue.setblocking(False)
+            while True:
+                try:
+                    sock, _ = queue.accept()
+                except OSError:
+                    queue.close()
+                    break
+                handshake_s = HANDSHAKE_S if listener.tls is not None else None
+                opening = self._loop.connect_accepted_socket(
+                    self._client_of(listener), sock, ssl=listener.tls, ssl_handshake_timeout=handshake_s
+                )
+                task = self._loop.create_task(opening)
+                self._last_ones.add(task)
+                task.add_done_callback(self._last_ones.discard)
 
     def _tick(self) -> None:
         """Housekeeping, four times a second."""
@@ -273,10 +296,14 @@ class GatewayWorker:
         if self.lane.draining:
             return
         self.lane.draining = True
+        held = [(listener, listener.sock.dup()) for listener in self._context.listeners]
         for server in self._servers:
             server.close()
+        # uvloop lets go of its descriptor some turns later; only then is what the queue still gets ours to take.
+        self._loop.call_later(0.02, self._accept_the_rest, held)
         began_s = self._loop.time()
-        self._drain_step(began_s + IDLE_GRACE_S, began_s + within_s, end_streams=end_streams)
+        # A connection that was just accepted is known to the lane only some turns later.
+        self._loop.call_later(0.05, lambda: self._drain_step(began_s + IDLE_GRACE_S, began_s + within_s, end_streams=end_streams))
 
     def _drain_step(self, close_idle_s: float, until_s: float, *, end_streams: bool) -> None:
         now_s, lane = self._loop.time(), self.lane

@@ -1,5 +1,7 @@
 """Records of an exchange as bytes: the head the worker packs by hand, and the tail of texts."""
 
+from hashlib import sha256
+
 from setpoint.domain.faults import Fault
 from setpoint.domain.trace import Outcome, RecordKind, RecordTail
 from setpoint.domain.usage import Usage
@@ -64,7 +66,12 @@ def end_record(
     """Head and tail of the END record."""
     fault = exchange.fault
     usage = exchange.usage or _NO_USAGE
-    tail = encode_tail(tail_of(exchange, fault, len(exchange.request.body), answer_bytes))
+    texts = tail_of(exchange, fault, len(exchange.request.body), answer_bytes)
+    if prompt and len(prompt) < len(exchange.request.body):
+        texts.prompt_sha256 = sha256(exchange.request.body).digest()
+    if answer and len(answer) < len(exchange.captured) == answer_bytes:
+        texts.answer_sha256 = sha256(exchange.captured).digest()
+    tail = encode_tail(texts)
     caller = exchange.caller
     head = HEAD.pack(
         RecordKind.end, outcome, exchange.surface.number, exchange.cache_tier, status, exchange.attempts, exchange.request_id,

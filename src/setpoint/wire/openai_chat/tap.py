@@ -94,7 +94,8 @@ class ChatTap(Tap):
         try:
             chunk = chunk_facts(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self.error = self.error or Fault(FaultKind.upstream_server, "The stream has an event that is not the JSON of a chunk.")
+            if not self.content_started:  # another attempt can still be made; later the bytes are the client's to judge
+                self.error = self.error or Fault(FaultKind.upstream_server, "The stream has an event that is not the JSON of a chunk.")
             return
         self._spaced = self._spaced or b'": ' in data
         if chunk.model:
