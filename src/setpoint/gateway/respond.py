@@ -16,6 +16,7 @@ STATUS_LINES[529] = b"HTTP/1.1 529 Site is overloaded\r\n"
 _DROPPED = frozenset(
     {
         b"alt-svc",
+        b"cache-control",
         b"connection",
         b"content-encoding",
         b"content-length",
