@@ -31,6 +31,14 @@ _UPGRADE_HEADERS = frozenset({b"upgrade", b"connection", b"http2-settings", b"ke
 _H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+LINGER_S = 2.0
+"""How long a client that was refused in mid-request may go on sending."""
+CLOSE_S = 30.0
+"""A client that takes not one byte of a last answer for so long is cut off."""
+FRAMING_SHARE_MAX = 8
+"""Bytes on the wire per byte of a chunked body, beyond which somebody sends chunk extensions or trailers instead of a body."""
+ENDLESS = 1 << 62
+
 NEW, HEAD, BODY, OVER = range(4)
 """How far the request being read has come; OVER: nothing more is read from this connection."""
 
@@ -103,6 +111,21 @@ class Lane(Protocol):
     def next_turn(self, callback: Callable[[], None]) -> None: ...
 
 
+class _Nowhere(dict[bytes, bytes]):
+    """Takes the trailer fields of a chunked body, and keeps none: what comes behind a body must not change what the head said
+    (RFC 9110 section 6.5.1).
+    """
+
+    def __contains__(self, name: object) -> bool:
+        return False
+
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        return
+
+
+NOWHERE = _Nowhere()
+
+
 def head_too_large(limits: Limits) -> Fault:
     return Fault(FaultKind.too_large, f"The request's head is larger than {limits.head_bytes_max} bytes or {HEADERS_MAX} fields.")
 
@@ -111,8 +134,8 @@ class ClientConnection(asyncio.Protocol):
     """See the module's text. One instance per accepted connection."""
 
     __slots__ = (
-        "_active", "_awaited", "_deadline", "_head_bytes", "_held", "_lane", "_parser", "_queue", "_request",
-        "_stage", "_transport", "chunked", "lost", "peer", "purpose", "spliced", "tls", "work",
+        "_active", "_awaited", "_choked", "_deadline", "_fields", "_head_bytes", "_held", "_lane", "_parser", "_queue", "_request",
+        "_stage", "_transport", "_unsent", "chunked", "lost", "peer", "purpose", "spliced", "tls", "work",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, purpose: str, *, tls: bool) -> None:
@@ -124,6 +147,9 @@ class ClientConnection(asyncio.Protocol):
         self._request = Request()
         self._stage = NEW
         self._awaited = NEW
+        self._choked = False
+        self._fields = self._request.headers
+        self._unsent = ENDLESS
         self._head_bytes = 0
         self._queue: deque[Request] = deque()
         self._active: Request | None = None
@@ -149,7 +175,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.spliced is not None:
             self.spliced.from_client(data)
-        elif self._active is not None or self._held:
+        elif self._active is not None or self._held or self._choked:
             self._held += data
             self._transport.pause_reading()  # type: ignore[union-attr]  # open, or nothing would be received
         elif self._stage != OVER:
@@ -169,18 +195,21 @@ class ClientConnection(asyncio.Protocol):
             self.work.client_gone()
 
     def pause_writing(self) -> None:
+        self._choked = True
         if self.work is not None:
             self.work.pause()
 
     def resume_writing(self) -> None:
+        self._choked = False
         if self.work is not None:
             self.work.resume()
+        elif self._active is None and not self.lost:
+            self._lane.next_turn(self._go_on)
 
     # ---- parsing
 
     def _feed(self, data: bytes) -> None:
-        if self._stage <= HEAD:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         error: httptools.HttpParserError | None = None
         upgrade_at = -1
         try:
@@ -198,10 +227,15 @@ class ClientConnection(asyncio.Protocol):
         elif self._queue and self._active is None:
             self._next()
         elif self._stage != NEW and self._active is None:
-            self._wait_for_rest()
+            if self._fields is NOWHERE and self._head_bytes > self._lane.limits.head_bytes_max + FRAMING_SHARE_MAX * self._request.size:
+                text = "The body's chunks bring little but chunk extensions, trailers or framing."
+                self._refuse(Refusal(Fault(FaultKind.bad_request, text)))
+            else:
+                self._wait_for_rest()
 
     def on_message_begin(self) -> None:
-        self._request = Request()
+        self._request = request = Request()
+        self._fields = request.headers
         self._stage = HEAD
 
     def on_url(self, url: bytes) -> None:
@@ -209,7 +243,7 @@ class ClientConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        headers = self._request.headers
+        headers = self._fields
         if name in headers:
             self._request.repeated.append((name, headers[name]))
         headers[name] = value
@@ -223,7 +257,8 @@ class ClientConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         request, parser = self._request, self._parser
-        if self._head_bytes > self._lane.limits.head_bytes_max or len(request.headers) + len(request.repeated) > HEADERS_MAX:
+        fields = len(request.headers) + len(request.repeated)
+        if self._head_bytes > self._lane.limits.head_bytes_max or fields > HEADERS_MAX or self._queue:
             self._check_head(request)
         request.method = parser.get_method()
         if request.method == b"CONNECT":
@@ -243,6 +278,8 @@ class ClientConnection(asyncio.Protocol):
             raise Refusal(self._body_too_large())
         self._stage = BODY
         self._head_bytes = 0
+        if b"transfer-encoding" in headers:
+            self._fields = NOWHERE
         if b"expect" in headers:
             if headers[b"expect"].lower() != b"100-continue":
                 raise Refusal(Fault(FaultKind.bad_request, "Only 'Expect: 100-continue' can be met."), 417)
@@ -273,6 +310,7 @@ class ClientConnection(asyncio.Protocol):
         if len(self._queue) >= PIPELINE_MAX:
             raise Refusal(Fault(FaultKind.overloaded, f"More than {PIPELINE_MAX} requests were pipelined on one connection."))
         self._queue.append(request)
+        self._head_bytes = 0
         # What follows a request that asked to close is nobody's (RFC 9112 9.6); llhttp calls it an error, and rightly so.
         self._stage = NEW if request.keep_alive else OVER
 
@@ -327,7 +365,11 @@ class ClientConnection(asyncio.Protocol):
         limits = self._lane.limits
         self._deadline.set(self._lane.deadlines.now_s() + (limits.head_s if self._stage == HEAD else limits.body_s))
 
-    def _on_deadline(self, now_s: float) -> None:  # noqa: ARG002
+    def _on_deadline(self, now_s: float) -> None:
+        transport = self._transport
+        if transport is not None and transport.is_closing():
+            self._hurry(transport, now_s)
+            return
         if self._active is not None:
             return
         if self._stage in (HEAD, BODY):
@@ -335,6 +377,15 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(Refusal(Fault(FaultKind.request_timeout, f"The request's {part} did not arrive in time.")))
         else:
             self.close()
+
+    def _hurry(self, transport: asyncio.Transport, now_s: float) -> None:
+        """We closed, and the client is slow to take the rest: it has time as long as it takes something."""
+        unsent = transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._unsent = unsent
+            self._deadline.set(now_s + CLOSE_S)
+        else:
+            transport.abort()
 
     # ---- the FIFO
 
@@ -355,21 +406,38 @@ class ClientConnection(asyncio.Protocol):
         if self.lost:
             return
         if not keep_alive or (self._stage == OVER and not self._queue):
-            self.close()
-        elif self._queue:
-            self._lane.next_turn(self._next_if_idle)
-        elif self._held:
+            if request is not None and request.fault is not None:
+                self._linger()
+            else:
+                self.close()
+        elif self._queue and not self._choked:
+            self._lane.next_turn(self._go_on)
+        else:
+            self._deadline.set(self._lane.deadlines.now_s() + self._lane.limits.idle_s)
+            # Answers that a client does not read must not pile up here: the next request waits until this one's answer has left.
+            if (self._held or self._stage != NEW) and not self._choked:
+                self._read_on()
+
+    def _go_on(self) -> None:
+        """What waited may begin."""
+        if self._active is not None or self.lost or self._choked:
+            return
+        if self._queue:
+            self._next()
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Nothing complete waits: take what was held, or the rest of what is half read."""
+        request = self._request
+        if self._held:
             held, self._held = self._held, b""
             self._transport.resume_reading()  # type: ignore[union-attr]  # not lost, so open
             self._feed(held)
-        elif self._stage != NEW:
+        elif self._stage in (HEAD, BODY):
+            if self._stage == BODY and b"expect" in request.headers and not request.size and not request.http10:
+                self.write(CONTINUE)  # its head came behind another request, when it was not its turn
             self._wait_for_rest()
-        else:
-            self._deadline.set(self._lane.deadlines.now_s() + self._lane.limits.idle_s)
-
-    def _next_if_idle(self) -> None:
-        if self._active is None and self._queue and not self.lost:
-            self._next()
 
     @property
     def idle(self) -> bool:
@@ -390,6 +458,17 @@ class ClientConnection(asyncio.Protocol):
         """Close once everything written is sent."""
         if self._transport is not None:
             self._transport.close()
+            self._deadline.set(self._lane.deadlines.now_s() + CLOSE_S)
+
+    def _linger(self) -> None:
+        """Close, but read on for a moment: a socket closed on unread bytes is reset, and takes the refusal with it (RFC 9112 9.6)."""
+        transport = self._transport
+        self._held = b""
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading()
+            if transport.can_write_eof():
+                transport.write_eof()
+            self._deadline.set(self._lane.deadlines.now_s() + LINGER_S)
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -415,5 +494,5 @@ class ClientConnection(asyncio.Protocol):
         if self._active is not None:
             self._lane.body_bytes_held -= self._active.size
             self._active = None
-        elif self._stage in (HEAD, BODY):
+        if self._stage in (HEAD, BODY):
             self._lane.body_bytes_held -= self._request.size
