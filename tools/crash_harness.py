@@ -17,16 +17,16 @@ from setpoint.testing.crash_points import FAILURES, KILLS
 from setpoint.testing.crash_world import Broken, Toll, live_by_chance, live_one_event
 
 CALLS_MAX = 10_000
+Whose = Literal["ingest", "worker"]
+WHOSE: tuple[Whose, ...] = ("ingest", "worker")
 
 
-def every_call(folder: Path, whose: Literal["ingest", "worker"], toll: Toll, *, stride: int = 1) -> int:
+def every_call(folder: Path, whose: Whose, toll: Toll, *, stride: int = 1) -> int:
     """Strikes each call of the story with each event (with `stride`, a different one in so many); returns the number of calls."""
-    events = FAILURES + KILLS
     for call in range(CALLS_MAX):
-        for at, event in enumerate(events):
-            if (call + at) % stride:
-                continue
-            if not live_one_event(folder / f"{whose}-{call}-{event}", whose, call, event, toll):
+        for at, event in enumerate(FAILURES + KILLS):
+            chosen = (call + at) % stride == 0
+            if chosen and not live_one_event(folder / f"{whose}-{call}-{event}", whose, call, event, toll):
                 return call
     return CALLS_MAX
 
@@ -39,8 +39,8 @@ def main() -> int:
     toll, begun_s = Toll(), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         calls = {}
-        for whose in ("ingest", "worker"):
-            calls[whose] = every_call(Path(scratch), whose, toll)  # type: ignore[arg-type]  literals
+        for whose in WHOSE:
+            calls[whose] = every_call(Path(scratch), whose, toll)
         print(
             f"every call: ingest {calls['ingest']}, worker {calls['worker']}, each with {len(FAILURES + KILLS)} events: {toll.worlds} worlds"
         )

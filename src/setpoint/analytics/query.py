@@ -124,7 +124,7 @@ class TraceQueries:
         raw_head, raw_tail, prompt = _side(self._traces.sides(indexed.day, indexed.id)[0])
         numbers = HEAD.unpack(raw_head)
         tail = msgspec.msgpack.decode(raw_tail, type=RecordTail)
-        return whole_trace(RecordHead(*numbers[:21], bool(numbers[21])), tail, self._attempts(indexed), prompt, b"")
+        return whole_trace(RecordHead(*numbers[:22]), tail, self._attempts(indexed), prompt, b"")
 
     def _from_spool(self, indexed: IndexedTrace) -> dict[str, Any] | None:
         """FileNotFoundError when the file was sealed and unlinked since the index was read."""

@@ -145,6 +145,8 @@ class SpoolWriter:
                 break
         else:
             return
+        if self._fd < 0 or not self._damaged:
+            self._reopen_s = 0.0
         self._retire(sync=self._sync)
         self._fd, self._offset, self._damaged, self._used_s = fd, FILE_HEADER_BYTES, False, now_s
 

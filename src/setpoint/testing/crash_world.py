@@ -35,6 +35,7 @@ from setpoint.wire.spool import encode_head, encode_tail
 NS = 1_000_000_000
 SETTLE_STEPS_MAX = 2_000
 MEANWHILE = 0.15
+STORY_TURNS = 8
 LIMITS = IngestLimits(seal_rows=12, seal_age_s=20.0, busy_factor=2)
 
 
@@ -87,7 +88,7 @@ class CrashWorld:
         points.meanwhile = self._meanwhile
         try:
             files = CrashFiles(points)
-            writer = SpoolWriter(files, self.folder / "spool", slot, self.rng.getrandbits(64), self.clock, rotate_bytes=2_000)  # type: ignore[arg-type]
+            writer = SpoolWriter(files, self.folder / "spool", slot, self.rng.getrandbits(64), self.clock, rotate_bytes=2_000)
         except Killed:
             points.bury()
             self.deaths += 1
@@ -253,7 +254,7 @@ class CrashWorld:
         _equal("Parquet files", found, named)
 
     def _stored(self) -> list[dict[str, Any]]:
-        segments: Any = ParquetSegments(CrashFiles(CrashPoints()), self.folder / "traces", self.folder / "tmp")  # type: ignore[arg-type]
+        segments: Any = ParquetSegments(CrashFiles(CrashPoints()), self.folder / "traces", self.folder / "tmp")
         catalog = SqliteCatalog(self.folder / "traces" / "catalog.db")
         state = catalog.load()
         catalog.close()
@@ -432,15 +433,15 @@ def live_one_event(folder: Path, whose: Literal["ingest", "worker"], call: int, 
     world.start_worker(0, struck if whose == "worker" else CrashPoints())
     world.start_worker(1, CrashPoints())
     world.start_ingest(struck if whose == "ingest" else CrashPoints())
-    for turn in range(24):
+    for turn in range(STORY_TURNS):
         world.write(turn % 2)
-        if turn == 12:
+        if turn == STORY_TURNS // 2:
             world.stop_worker(1, kill=True)
         for slot in (0, 1):
             if slot not in world.workers:
                 world.start_worker(slot, CrashPoints())
-        world.clock.advance(1.1 if turn % 4 else 21.0)
-        for _ in range(4):
+        world.clock.advance(1.1 if turn % 4 else 41.0)
+        for _ in range(2):
             world.step_ingest()
         if world.ingest is None:
             world.start_ingest(CrashPoints())
