@@ -121,7 +121,7 @@ class Calling:
         return relay
 
     async def _stream(self, exchange: Exchange, candidate: Candidate, call: Call, relay: Relay, payload: Payload) -> Result:
-        while not relay.open and not call.over:
+        while not relay.open and not relay.too_long and not call.over:
             await NEWS
         if not call.streaming:
             await call
@@ -130,8 +130,8 @@ class Calling:
         if tap.error is not None and not tap.content_started:
             call.abort()
             return tap.error
-        if call.fault is not None and not relay.open:
-            return call.fault
+        if not relay.open and (relay.too_long or call.fault is not None or not tap.finish):
+            return self._before_content(call, relay)
         exchange.ttft_ns = self._mono_ns() - exchange.started_ns
         exchange.streamed = True
         headers = self._passing.lines(call.headers) + _loss_lines(payload.losses)
@@ -139,6 +139,14 @@ class Calling:
         while not call.over and not relay.too_long:
             await NEWS
         return self._finish_stream(exchange, candidate, call, relay)
+
+    @staticmethod
+    def _before_content(call: Call, relay: Relay) -> Fault:
+        """Why a stream is over before the client saw any of it: another attempt may follow."""
+        if relay.too_long:
+            call.abort()
+            return Fault(FaultKind.upstream_server, "The stream has too much before its first content.")
+        return call.fault or Fault(FaultKind.upstream_cut, "The upstream ended the stream before it said anything.")
 
     def _finish_stream(self, exchange: Exchange, candidate: Candidate, call: Call, relay: Relay) -> Answer:
         """Say how the stream ended: whole, or with the client's dialect's own error event."""

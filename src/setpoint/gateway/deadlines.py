@@ -27,7 +27,8 @@ class Deadlines(TimerWheel):
         self._turning = None
         now_s = self._loop.time()
         for timer in self.advance(now_s):
-            timer.fire(now_s)
+            # Each by itself: a bug in one owner's callback must not take the others' deadlines with it.
+            self._loop.call_soon(timer.fire, now_s)
         if len(self) and self._turning is None:
             self._turning = self._loop.call_later(self.tick_s, self._turn)
 

@@ -8,10 +8,12 @@ A WebSocket upgrade is spliced: only after the engine's 101 are bytes passed bot
 """
 
 import asyncio
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.plan import BreakerLimits, Timeouts, Upstream
+from setpoint.gateway.deadlines import Deadline
 from setpoint.gateway.drive import NEWS, Drive
 from setpoint.gateway.lane import GatewayLane
 from setpoint.gateway.local import internal_peer
@@ -41,6 +43,8 @@ DOWN = Fault(
     "The management side is not there at the moment (it may be restarting); inference is not affected. Try again in a second.",
     retry_after_s=1.0,
 )
+LATE = Fault(FaultKind.management_timeout, f"The management side did not begin to answer within {TIMEOUTS.first_byte_s:g} s.")
+_AS_MANAGEMENT = {FaultKind.upstream_unreachable: DOWN, FaultKind.upstream_cut: DOWN, FaultKind.upstream_timeout: LATE}
 _HOP = frozenset(
     {
         b"connection",
@@ -57,6 +61,7 @@ _HOP = frozenset(
 )
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 """Read and checked here; the engine is told who it is, and needs no secret for that."""
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 _ANSWER_HOP = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"date", b"server"})
 BODILESS = frozenset({204, 304})
 
@@ -72,8 +77,10 @@ def request_head(request: Request, target: bytes, peer: bytes, extra: Iterable[b
     """The head of a request to the engine, rebuilt from parsed fields."""
     method = b"GET" if request.method == b"HEAD" else request.method
     lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method, target, request.headers.get(b"host", b"localhost"))]
-    for name, value in [*request.repeated, *request.headers.items()]:
-        if name not in _HOP and name not in _CREDENTIALS and not name.startswith(b"x-setpoint-internal-"):
+    fields = [*request.repeated, *request.headers.items()]
+    named = {word.strip().lower() for name, value in fields if name == b"connection" for word in value.split(b",")}
+    for name, value in fields:
+        if name not in _HOP and name not in _CREDENTIALS and name not in named and not name.startswith(b"x-setpoint-internal-"):
             lines.append(b"%b: %b\r\n" % (name, value))
     lines.append(b"x-setpoint-internal-peer: %b\r\n" % peer)
     lines.extend(extra)
@@ -124,7 +131,7 @@ class PassedAnswer:
         if self._started:
             self._connection.abort()
             return
-        fault = DOWN if fault.kind in (FaultKind.upstream_unreachable, FaultKind.upstream_cut) else fault
+        fault = _AS_MANAGEMENT.get(fault.kind, fault)
         self._lane.refuse_management(self._connection, self._request, fault)
 
     @property
@@ -215,6 +222,13 @@ class EngineDoor:
         except OSError:
             splice.refused(DOWN)
 
+    def now_s(self) -> float:
+        return self._lane.deadlines.now_s()
+
+    def deadline(self, callback: Callable[[float], None]) -> Deadline:
+        """Not set yet; fires in the worker's loop."""
+        return self._lane.deadlines.timer(callback)
+
     def ended(self, splice: "EngineSplice", fault: Fault | None) -> None:
         """A splice is over; `fault` when it never began."""
         self._splices.discard(splice)
@@ -223,7 +237,10 @@ class EngineDoor:
 
 
 class EngineSplice(asyncio.Protocol):
-    """Both directions of an upgraded connection. Until the engine's 101 the client's bytes wait in its connection."""
+    """Both directions of an upgraded connection. Until the engine's 101 the client's bytes wait in its connection.
+
+    An engine that refuses the upgrade answers with a body, which is passed on until it is whole by its length or the engine closes.
+    """
 
     def __init__(self, door: EngineDoor, connection: ClientConnection, request: Request, head: bytes) -> None:
         self.connection = connection
@@ -231,7 +248,9 @@ class EngineSplice(asyncio.Protocol):
         self._door = door
         self._head = head
         self._answer = b""
-        self._open = False
+        self._begun = False
+        self._left: int | None = None
+        self._deadline = door.deadline(self._late)
         self._transport: asyncio.Transport | None = None
 
     # ---- engine side
@@ -241,31 +260,51 @@ class EngineSplice(asyncio.Protocol):
         if self.connection.lost:
             transport.close()
         else:
+            self._deadline.set(self._door.now_s() + TIMEOUTS.first_byte_s)
             transport.write(self._head)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
-        if self._open:
-            self.connection.write(data)
+        if self._begun:
+            self._pass_on(data)
             return
         self._answer += data
         head, end, rest = self._answer.partition(b"\r\n\r\n")
         if not end:
             return
-        self.connection.write(head + end + rest)
+        self._begun = True
+        self._answer = b""
+        self.connection.write(head + end)
         if head.startswith(b"HTTP/1.1 101"):
-            self._open = True
+            self._deadline.clear()
+            self.connection.write(rest)
             self.connection.spliced = self
             held = self.connection.take_held()
             self.connection.resume_reading()
             if held:
                 self.from_client(held)
-        elif self._transport is not None:
-            # The engine refused the upgrade with a complete answer; without framing it ends with the connection.
-            self._transport.close()
+        else:
+            found = _LENGTH.search(head)
+            self._left = int(found[1]) if found else None
+            self._pass_on(rest)
+
+    def _pass_on(self, data: bytes) -> None:
+        self.connection.write(data)
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left <= 0 and self._transport is not None:
+                self._transport.close()
+
+    def _late(self, now_s: float) -> None:  # noqa: ARG002
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._door.ended(self, None)
-        self.connection.close()
+        self._deadline.clear()
+        if self._begun or self.connection.lost:
+            self._door.ended(self, None)
+            self.connection.close()
+        else:
+            self._door.ended(self, DOWN)
 
     def pause_writing(self) -> None:
         self.connection.pause_reading()

@@ -207,6 +207,9 @@ class GatewayLane:
 
     def _fault_answer(self, exchange: Exchange, fault: Fault) -> Answer:
         exchange.fault = fault
+        if exchange.streamed:
+            # Its head is on the wire already: what can be said now is the dialect's error event.
+            return Answer(200, DIALECTS[exchange.surface.dialect].render_stream_fault(fault, exchange.request_id.hex()), streamed=True)
         surface, candidate = exchange.surface, exchange.candidate
         same = candidate is not None and candidate.line.upstream.dialect == surface.dialect
         if same and fault.upstream_body is not None and fault.kind in PASSED_THROUGH:
@@ -304,7 +307,7 @@ def trace_id_of(traceparent: bytes) -> bytes | None:
         trace_id = bytes.fromhex(parts[1].decode("ascii"))
     except ValueError:
         return None
-    return trace_id if any(trace_id) else None
+    return trace_id if len(trace_id) == 16 and any(trace_id) else None
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

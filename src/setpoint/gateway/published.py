@@ -18,6 +18,8 @@ from setpoint.runtime.clock import rfc3339
 
 MEMO_MAX = 10_000
 """Entries of each memo; at the limit it is emptied, because what is asked now is soon asked again."""
+MODEL_CHARS_MAX = 512
+"""Nothing serves a longer name; memos and breakers are kept by name, and clients choose it."""
 KEYLESS_SCOPE = 1 << 32
 """Bucket of callers without a key; key numbers are below."""
 
@@ -80,7 +82,7 @@ class Line:
         port = "" if upstream.port in (0, 443 if upstream.tls else 80) else f":{upstream.port}"
         lines = [
             f"POST {upstream.base_path}{path} HTTP/1.1",
-            f"host: {upstream.host or 'localhost'}{port}",
+            f"host: {f'[{upstream.host}]' if ':' in upstream.host else upstream.host or 'localhost'}{port}",
             "content-type: application/json",
             "accept-encoding: identity",
             "user-agent: setpoint",
@@ -175,6 +177,8 @@ class Published:
 
     def resolve(self, model: str, path: str) -> ResolvedRoute | None:
         """The route for a model as the client wrote it; None when nothing serves it."""
+        if len(model) > MODEL_CHARS_MAX:
+            return None
         key = (model, path)
         memo = self._resolved
         if key in memo:

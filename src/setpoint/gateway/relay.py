@@ -11,6 +11,8 @@ from setpoint.gateway.drive import Drive
 from setpoint.gateway.server import ClientConnection
 from setpoint.wire.dialect import StreamTap
 
+HELD_BYTES_MAX = 4_194_304
+"""What may come before the first content; a model that thinks in silence sends comments, not megabytes."""
 GATED, COMMITTING, FLOWING = range(3)
 
 
@@ -60,6 +62,9 @@ class Relay:
             self._connection.write_piece(out)
         else:
             self._held.append(out)
+            if self.bytes > HELD_BYTES_MAX and not self.too_long:
+                self.too_long = True
+                self._drive.resume()
 
     def commit(self) -> None:
         """The exchange is this stream's; bytes wait for the BEGIN record only."""

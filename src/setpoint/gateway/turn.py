@@ -6,7 +6,7 @@ call a request; so what ends an answer is kept until the end of the turn, and al
 has many, at rest it has one and nobody waits for it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 
@@ -63,5 +63,14 @@ class Turn:
             self._on_written(len(heads))
         else:
             self._on_loss(len(heads))
-        for act in then:
-            act()
+        if then:
+            self._go(iter(then))
+
+    def _go(self, acts: Iterator[Callable[[], None]]) -> None:
+        """A bug in one must not keep the others' answers from leaving."""
+        try:
+            for act in acts:
+                act()
+        except BaseException:
+            self._soon(lambda: self._go(acts))
+            raise

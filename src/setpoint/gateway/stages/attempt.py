@@ -67,6 +67,11 @@ def next_admitted(candidates: tuple[Candidate, ...], start: int, now_s: float) -
     return None
 
 
+def ready_after(candidates: tuple[Candidate, ...], at: int, now_s: float) -> bool:
+    """Whether a target behind `at` would be called now. One with an open circuit is not another chance, but a way back to the same."""
+    return any(candidate.breaker.retry_after_s(now_s) <= 0 for candidate in candidates[at + 1 :])
+
+
 class Attempt:
     """The core of the stack. `on_failed` is told of each failed call that another one follows, with how long it took."""
 
@@ -117,7 +122,7 @@ class Attempt:
                 )
             if not isinstance(result, Fault):
                 return result
-            elsewhere = at + 1 < len(candidates)
+            elsewhere = ready_after(candidates, at, self._now_s())
             wait_s = self._wait_s(result, exchange.attempts, resolved.route.retries, elsewhere=elsewhere, until_s=until_s)
             if wait_s is None:
                 return result

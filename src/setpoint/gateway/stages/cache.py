@@ -1,7 +1,7 @@
 """Has this been answered already? The exact cache of this worker, with one flight for equal requests under way.
 
 The key is the SHA-256 of everything that can change the answer: tenant, surface, route and configuration version, and the body
-without the members that cannot (`user`, `metadata`, `stream_options`, our own extensions). A stream and a unary request of the
+without the members that cannot (`user`, `metadata`, our own extensions). A stream and a unary request of the
 same content are kept apart, so each is replayed in its own form.
 
 Which requests may be cached is decided in this order: the client's word (`x-setpoint-cache` header, or `cache` in the body), else
@@ -28,7 +28,9 @@ from setpoint.wire.splice import remove_members
 BODY_BYTES_MAX = 1_048_576
 """A larger request is not looked up: hashing it would hold up the others."""
 TTL_S_MAX = 86_400.0 * 30
-_NEUTRAL = ("stream_options", "user", "metadata", "cache", "tags")
+_NEUTRAL = ("user", "metadata", "cache", "tags")
+_VERSION_HEADERS = (b"anthropic-version", b"anthropic-beta", b"openai-beta")
+"""Forwarded, and may change the answer. No header value holds a line end, so that joins them."""
 _ENTRY_OVERHEAD_BYTES = 600
 
 
@@ -77,7 +79,7 @@ def wish_of(policy: CachePolicy, envelope: Envelope, header: bytes | None) -> Wi
             elif name == "no-store":
                 look = keep = False
             elif name == "ttl":
-                ttl_s = float(value) if value.replace(".", "", 1).isdigit() else ttl_s
+                ttl_s = float(value) if value.replace(".", "", 1).isdecimal() else ttl_s
             elif name == "namespace":
                 namespace = value
     return Wish(look, min(ttl_s, TTL_S_MAX) if keep else 0.0, namespace)
@@ -90,9 +92,11 @@ def cache_key(exchange: Exchange, namespace: str) -> bytes:
     body = remove_members(exchange.body, _NEUTRAL)
     name = route.name.encode()
     space = namespace.encode()
-    version = exchange.request.headers.get(b"anthropic-version", b"") + exchange.request.headers.get(b"anthropic-beta", b"")
-    head = b"%d %d %d %d %d\n%b%b%b%b" % (
-        exchange.surface.number, len(caller.tenant), len(name), len(space), exchange.published.version, caller.tenant, name, space, version,
+    headers = exchange.request.headers
+    spoken = b"\n".join([headers.get(name, b"") for name in _VERSION_HEADERS])
+    head = b"%d %d %d %d %d %d\n%b%b%b%b" % (
+        exchange.surface.number, len(caller.tenant), len(name), len(space), len(spoken), exchange.published.version,
+        caller.tenant, name, space, spoken,
     )  # fmt: skip
     digest = hashlib.sha256(head)
     digest.update(body)
