@@ -1,9 +1,9 @@
 """Prints how many simulated crashes traces survive: `python tools/crash_harness.py --seeds 2000`.
 
-Two parts. *Every call*: one story is told again and again, and each time exactly one system call or SQL statement of ingest, then of a worker,
-fails (full disk, I/O error, short write, an error reported for a call that worked) or is the last one the process makes (before it, after it, in
-the middle of a write). *By chance*: worlds of several workers in which all of that happens at random. After each, the account must balance:
-`setpoint.testing.crash_world`. Exit code 1 and the seed when one does not.
+Two parts. *Every call*: one story is told again and again, and each time exactly one system call or SQL statement of ingest, then of a
+worker, fails (full disk, I/O error, short write, an error reported for a call that worked) or is the last one the process makes (before
+it, after it, in the middle of a write). *By chance*: worlds of several workers in which all of that happens at random. After each, the
+account must balance: `setpoint.testing.crash_world`. Exit code 1 and the seed when one does not.
 """
 
 import argparse

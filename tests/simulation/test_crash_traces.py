@@ -1,4 +1,5 @@
-"""No trace is lost and none is stored twice, whatever call of worker or ingest fails or is its last. `tools/crash_harness.py` does more of it."""
+"""No trace is lost and none is stored twice, whatever call of worker or ingest fails or is its last. `tools/crash_harness.py` does more
+of it."""
 
 from pathlib import Path
 from random import Random

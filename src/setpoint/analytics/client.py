@@ -1,8 +1,8 @@
 """The engine's side of the query process: the port `trace_store.TraceReader` over its Unix socket.
 
-A few connections are kept, one question at a time on each; who finds all of them busy waits for one, inside his own time limit. A question that was
-not answered in time costs its connection, because its answer may still come. The query process may be killed at any moment: then the
-fault says that it is restarting, and the next question opens a new connection.
+A few connections are kept, one question at a time on each; who finds all of them busy waits for one, inside his own time limit. A
+question that was not answered in time costs its connection, because its answer may still come. The query process may be killed at any
+moment: then the fault says that it is restarting, and the next question opens a new connection.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What happens to segments after they were sealed: small ones are merged, old days are dropped. Rules are plain functions over the catalog.
 
-A merge is crash-safe like a seal: publish the new pair, swap in one catalog transaction, then unlink. A query that looked into the catalog before
-the swap may find its file gone; it looks again. Dropping a day is the same without the new pair.
+A merge is crash-safe like a seal: publish the new pair, swap in one catalog transaction, then unlink. A query that looked into the
+catalog before the swap may find its file gone; it looks again. Dropping a day is the same without the new pair.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,8 @@ def surplus_files(names: Iterable[tuple[str, int, str]], segments: Iterable[Segm
 
 
 class Compactor:
-    """Does it in steps. `segments` mirrors the catalog's list; ingest adds what it seals. Looks for work only when the list or the day changed."""
+    """Does it in steps. `segments` mirrors the catalog's list; ingest adds what it seals. Looks for work only when the list or the day
+    changed."""
 
     def __init__(self, segments: Segments, catalog: Catalog, index: TraceIndex, numbers: SegmentNumbers) -> None:
         self._store, self._catalog, self._index, self._numbers = segments, catalog, index, numbers

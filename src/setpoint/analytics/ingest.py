@@ -23,6 +23,7 @@ from setpoint.analytics.fold import Fold, Head
 from setpoint.analytics.seal import Sealer, SealPlan, SegmentNumbers
 from setpoint.analytics.spool_reader import SpoolFile, SpoolFolder
 from setpoint.analytics.unsealed import (
+    NO_ATTEMPTS,
     UNIT_ROWS_MAX,
     Arrived,
     Pending,
@@ -140,8 +141,8 @@ class Ingest:
             self._hold(record, HEAD.unpack(record.head))
 
     def step(self) -> int:
-        """Read what is there (bounded), and do a piece of the work that can wait. Returns the number of records taken; errors of the disk are
-        counted, logged and waited out."""
+        """Read what is there (bounded), and do a piece of the work that can wait. Returns the number of records taken; errors of the disk
+        are counted, logged and waited out."""
         if self._clock.now_s() < self._resume_s:
             return 0
         try:
@@ -333,7 +334,11 @@ class Ingest:
             if a.n in refused:
                 continue
             unit = units[a.n >> UNIT_ROWS_BITS]
-            unit.rows.append(UnsealedRow(a.n, a.raw_head, a.raw_tail, a.file, a.body_at, attempts_json(a.attempts), a.prompt))
+            unit.rows.append(
+                UnsealedRow(
+                    a.n, a.raw_head, a.raw_tail, a.file, a.body_at, attempts_json(a.attempts) if a.attempts else NO_ATTEMPTS, a.prompt
+                )
+            )
             if a.tail.client_request_id:
                 unit.client_ids.append((a.tail.client_request_id.encode(), a.n))
             add(a.head, a.tail)

@@ -1,7 +1,7 @@
 """Answers about traces: lists from the index, details from wherever the trace lies at this moment.
 
-A trace moves while it is read: from the spool into a segment, from one segment into another. So a detail is looked up again, from the index on,
-whenever a file it should be in has gone; each move leaves the next place in the catalog before the old one is removed.
+A trace moves while it is read: from the spool into a segment, from one segment into another. So a detail is looked up again, from the
+index on, whenever a file it should be in has gone; each move leaves the next place in the catalog before the old one is removed.
 """
 
 import binascii

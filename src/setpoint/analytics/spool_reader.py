@@ -32,8 +32,9 @@ from setpoint.wire.spool import (
     read_block,
 )
 
-READ_BYTES = 2 * 1024 * 1024
-"""Taken from one file at a time, so that memory stays bounded and no writer waits for another's backlog. One larger block is read whole."""
+READ_BYTES = 256 * 1024
+"""One read. Small enough to stay in the processor's cache while it is checked and decoded: 2 MiB cost a quarter more. A larger block is
+read whole."""
 
 Life = tuple[int, int]
 """(writer, boot)"""
@@ -103,8 +104,8 @@ class SpoolFolder:
         return list(first.values())
 
     def is_alive(self, life: Life) -> bool:
-        """Whether a writer life can still add records: some file of it is not final. A successor is locked before its predecessor ends, so the
-        answer is true only when `look` was called after the last `take`."""
+        """Whether a writer life can still add records: some file of it is not final. A successor is locked before its predecessor ends,
+        so the answer is true only when `look` was called after the last `take`."""
         return any(file.life == life and not file.final for file in self.open_files.values())
 
     def take(self, file: SpoolFile, *, check_lock: bool) -> list[Block]:
@@ -167,8 +168,8 @@ class SpoolFolder:
         return False
 
     def _remove_headless(self, file: SpoolFile) -> None:
-        """The file has no valid header, and nobody else its lock. A short one holds no record. It is unlinked under the lock, so a writer that
-        has made it and is about to lock it finds it gone and makes another."""
+        """The file has no valid header, and nobody else its lock. A short one holds no record. It is unlinked under the lock, so a writer
+        that has made it and is about to lock it finds it gone and makes another."""
         data = self.files.read_at(file.fd, FILE_HEADER_BYTES, 0)
         if decode_file_header(data) is not None:
             return

@@ -134,7 +134,8 @@ def _columns_of(head: RecordHead, tail: RecordTail) -> Columns:
 
 
 _HEAD_COLUMNS = (
-    "start_ns", "duration_ns", "ttft_ns", "upstream_ns", "status", "outcome", "surface", "cache", "streamed", "attempts", "fault", "config_version",
+    "start_ns", "duration_ns", "ttft_ns", "upstream_ns", "status", "outcome", "surface", "cache", "streamed", "attempts", "fault",
+    "config_version",
 )  # fmt: skip
 
 

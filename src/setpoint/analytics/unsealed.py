@@ -22,6 +22,7 @@ NS_PER_DAY = 86_400_000_000_000
 NS_PER_MINUTE = 60_000_000_000
 UNIT_ROWS_MAX = 20_000
 NO_ATTEMPTS = b"[]"
+_NO_ID = bytes(16)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NO_MAX = 2_932_896
@@ -104,9 +105,9 @@ def texts_of(tail: RecordTail) -> Texts:
 def index_row(arrived: Arrived, texts_no: int, file_no: int) -> IndexRow:
     h, tail = arrived.head, arrived.tail
     return (
-        arrived.n, h[6], texts_no, h[8], h[9], h[10], h[11], h[4], h[1], h[2], h[3], h[21], h[5], h[20], h[19], h[12] if h[12] >= 0 else None,
-        h[13] + h[14] + h[15] + tail.audio_input + tail.image_input, h[16] + h[17] + tail.audio_output,
-        tail.session_id or None, h[7] if any(h[7]) else None, file_no, arrived.at,
+        arrived.n, h[6], texts_no, h[8], h[9], h[10], h[11], h[4], h[1], h[2], h[3], h[21], h[5], h[20], h[19], h[12] if h[12] >= 0 else
+        None, h[13] + h[14] + h[15] + tail.audio_input + tail.image_input, h[16] + h[17] + tail.audio_output,
+        tail.session_id or None, h[7] if h[7] != _NO_ID else None, file_no, arrived.at,
     )  # fmt: skip
 
 

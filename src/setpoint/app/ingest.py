@@ -19,6 +19,8 @@ POLL_S_MIN = 0.02
 POLL_S_MAX = 0.4
 """After this long without a record ingest looks less often; it bounds how late an idle gateway's next trace is readable."""
 PUBLISH_S = 1.0
+GC_ALLOCATIONS = 100_000
+"""Unsealed traces are many small objects without cycles; looking through them often is a tenth of the work."""
 
 
 def compose(data_dir: Path, files: Files, clock: Clock, limits: IngestLimits, log: Log) -> Ingest:
@@ -46,6 +48,7 @@ def run(context: ServiceContext) -> None:
         pass
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS)
     context.tell("ready")
     _serve(context, ingest, files, clock)
     ingest.finish()

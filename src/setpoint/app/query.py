@@ -1,8 +1,8 @@
 """The query process: answers the engine's questions about traces. It may be killed at any time; nothing is lost with it.
 
-A thread per connection, a bounded number of them; SQLite gives the interpreter up while it searches. A question carries its time limit: searches
-look at the clock and stop. What cannot look (unpacking a segment) is bounded by the size of a row group; should a question outlive its time
-by far all the same, the process ends itself and the supervisor starts another.
+A thread per connection, a bounded number of them; SQLite gives the interpreter up while it searches. A question carries its time limit:
+searches look at the clock and stop. What cannot look (unpacking a segment) is bounded by the size of a row group; should a question
+outlive its time by far all the same, the process ends itself and the supervisor starts another.
 """
 
 import os
@@ -18,8 +18,8 @@ from setpoint.adapters.sqlite.stored_traces import SqliteStoredTraces
 from setpoint.analytics.query import TraceQueries
 from setpoint.analytics.query_frames import FRAME_BYTES_MAX, LENGTH, Answer, Find, Get, Question, Tail, decode_question, frame
 from setpoint.app.data_directory import socket_path
-from setpoint.app.orders import Orders
 from setpoint.app.lazy_segments import LazyStoredSegments
+from setpoint.app.orders import Orders
 from setpoint.app.service_context import ServiceContext
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.ports.catalog import StoreError

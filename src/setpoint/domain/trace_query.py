@@ -27,7 +27,8 @@ Sort = Literal["-start_time", "start_time", "-cost", "cost", "-latency", "latenc
 SORTS: tuple[str, ...] = get_args(Sort)
 
 LIST_FIELDS = (
-    "id", "trace_id", "start_time", "duration_ms", "ttft_ms", "overhead_ms", "status", "outcome", "error_code", "surface", "operation", "route",
+    "id", "trace_id", "start_time", "duration_ms", "ttft_ms", "overhead_ms", "status", "outcome", "error_code", "surface", "operation",
+    "route",
     "upstream", "provider", "model", "model_served", "key", "project", "role", "session_id", "streamed", "cache", "attempts", "cost",
     "input_tokens", "output_tokens", "total_tokens", "config_version", "attributes",
 )  # fmt: skip

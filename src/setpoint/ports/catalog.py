@@ -1,4 +1,5 @@
-"""The catalog of traces: what is sealed, how far, and what was counted on the way. Its transactions are the only commit points of ingest."""
+"""The catalog of traces: what is sealed, how far, and what was counted on the way. Its transactions are the only commit points of
+ingest."""
 
 from typing import Protocol
 

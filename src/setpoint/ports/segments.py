@@ -24,11 +24,12 @@ class SealedRow(msgspec.Struct, frozen=True):
 
 
 class Segments(Protocol):
-    """Publishing follows one rule: write in tmp/, fsync, rename into place, fsync the folder. A published name is never changed or used again."""
+    """Publishing follows one rule: write in tmp/, fsync, rename into place, fsync the folder. A published name is never changed or used
+    again."""
 
     def write(self, seq: int, day: str, rows: Iterable[SealedRow], ranges: dict[str, tuple[int, int]]) -> Iterator[Segment | None]:
-        """Write and publish one segment; rows must ascend by `n`. Gives None each time a piece was done, the segment at last, so that the caller can
-        do something else in between. Raises OSError; then nothing is published, or files that no catalog will name."""
+        """Write and publish one segment; rows must ascend by `n`. Gives None each time a piece was done, the segment at last, so that the
+        caller can do something else in between. Raises OSError; then nothing is published, or files that no catalog will name."""
 
     def merge(self, seq: int, parts: tuple[Segment, ...]) -> Iterator[Segment | None]:
         """One segment with the rows of all parts, packed harder. `parts` are in order of their numbers."""

@@ -12,8 +12,8 @@ Texts = tuple[str, str, str, str, str, str, str, str]
 IndexRow = tuple[
     int, bytes, int, int, int, int, int, int, int, int, int, int, int, int, int, int | None, int, int, str | None, bytes | None, int, int
 ]
-"""(n, id, texts number, start_ns, duration_ns, ttft_ns, upstream_ns, status, outcome, surface, cache, streamed, attempts, fault, config_version,
-cost_nanousd, input tokens, output tokens, session_id, trace_id, spool file number, block offset << 16 | place in block)"""
+"""(n, id, texts number, start_ns, duration_ns, ttft_ns, upstream_ns, status, outcome, surface, cache, streamed, attempts, fault,
+config_version, cost_nanousd, input tokens, output tokens, session_id, trace_id, spool file number, block offset << 16 | place in block)"""
 
 SideRow = tuple[bytes, int, bytes]
 """(id, no, record): attempts from 1; no 0 is an END that ingest made itself, which no spool holds."""

@@ -22,19 +22,20 @@ class TraceReader(Protocol):
     """For the faces. Answers are JSON as it goes on the wire; faults are values. Never waits longer than its time limit."""
 
     async def get(self, trace_id: str) -> bytes | Fault:
-        """One trace with everything known of it. `trace_id` is our request id, a W3C trace id or the client's own request id; among several traces
-        with the same one the latest is taken. not_found when there is none."""
+        """One trace with everything known of it. `trace_id` is our request id, a W3C trace id or the client's own request id; among
+        several traces with the same one the latest is taken. not_found when there is none."""
 
     async def find(self, query: TraceQuery) -> bytes | Fault:
         """`{"data": [...], "meta": {"cursor": ...}}`; no cursor on the last page."""
 
     async def tail(self, since_n: int | None, query: TraceQuery) -> TailPage | Fault:
-        """Traces that arrived at or after `since_n`, at most TAIL_ITEMS_MAX. None: nothing yet, but where "now" is. After a restart of ingest a
-        trace may be given a second time; none is left out. Sort, limit and cursor of `query` do not count."""
+        """Traces that arrived at or after `since_n`, at most TAIL_ITEMS_MAX. None: nothing yet, but where "now" is. After a restart of
+        ingest a trace may be given a second time; none is left out. Sort, limit and cursor of `query` do not count."""
 
 
 class IndexedTrace(msgspec.Struct, frozen=True):
-    """What the index knows of a trace: columns by name, and where its texts lie while it is unsealed (`spool_name` empty: in the index itself)."""
+    """What the index knows of a trace: columns by name, and where its texts lie while it is unsealed (`spool_name` empty: in the index
+    itself)."""
 
     n: int
     id: bytes

@@ -32,7 +32,8 @@ class Killed(BaseException):
 
 
 class CrashPoints:
-    """What one simulated process meets. `plan` says by the number of the call, from 0, what happens; `wrong` says it for calls not in it."""
+    """What one simulated process meets. `plan` says by the number of the call, from 0, what happens; `wrong` says it for calls not in
+    it."""
 
     def __init__(self, plan: dict[int, Event] | None = None, wrong: Callable[[], Event] = lambda: "go") -> None:
         self.plan, self.wrong = plan or {}, wrong

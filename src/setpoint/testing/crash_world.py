@@ -1,9 +1,11 @@
-"""A small world of workers and one ingest, in which everything that touches the disk fails or dies, and an account of what must be true after.
+"""A small world of workers and one ingest, in which everything that touches the disk fails or dies, and an account of what must be true
+after.
 
 Workers write records of made-up exchanges through the real spool writer; ingest, seal, catalog, index, segments and compaction are the real
 ones. Chance and time come from a seed. The account holds what each worker was told (`append` returned True) and what it tried.
 
-    promised   an END that was acknowledged is stored exactly once, with its bodies and attempts; a BEGIN that was acknowledged is stored exactly
+    promised   an END that was acknowledged is stored exactly once, with its bodies and attempts; a BEGIN that was acknowledged is stored
+    exactly
                once, as the END that was acknowledged, or as `worker_died`
     allowed    an END that was written but not acknowledged (its worker died in the call) may be stored, once
     forbidden  anything else: an id nobody wrote, an id twice, a count that differs from the traces, a metric that runs backwards, a spool
@@ -340,8 +342,8 @@ class _Turn:
         raw_tail = encode_tail(tail)
         head = RecordHead(
             kind=kind, outcome=0, surface=Surface.openai_chat, cache=1, status=200, attempts=1, request_id=request_id, trace_id=bytes(16),
-            start_ns=self._world.clock.wall_ns(), duration_ns=NS, ttft_ns=0, upstream_ns=0, cost_nanousd=7, input=3, cached_read=0, cache_write=0,
-            output=2, reasoning=0, key_no=1, config_version=1, fault=0, streamed=False,
+            start_ns=self._world.clock.wall_ns(), duration_ns=NS, ttft_ns=0, upstream_ns=0, cost_nanousd=7, input=3, cached_read=0,
+            cache_write=0, output=2, reasoning=0, key_no=1, config_version=1, fault=0, streamed=False,
         )  # fmt: skip
         self._heads.append(encode_head(head, len(raw_tail), len(prompt), len(answer)))
         self._tails.append(raw_tail)
@@ -427,7 +429,8 @@ def _something_happens(world: CrashWorld, slot: int) -> None:
 
 
 def live_one_event(folder: Path, whose: Literal["ingest", "worker"], call: int, event: Event, toll: Toll) -> bool:
-    """One fixed story, in which exactly one call of ingest or of the first worker goes wrong. False: the story has fewer calls. Raises Broken."""
+    """One fixed story, in which exactly one call of ingest or of the first worker goes wrong. False: the story has fewer calls. Raises
+    Broken."""
     world = CrashWorld(folder, Random(7))
     struck = CrashPoints({call: event})
     world.start_worker(0, struck if whose == "worker" else CrashPoints())

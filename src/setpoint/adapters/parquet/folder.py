@@ -14,7 +14,8 @@ def segment_file(seq: int, kind: str) -> str:
 
 
 class SegmentFolder:
-    """What of the port `segments` needs no look into a file. Segments lie in `dt=<day>/`, temporary files in `tmp` of the same file system."""
+    """What of the port `segments` needs no look into a file. Segments lie in `dt=<day>/`, temporary files in `tmp` of the same file
+    system."""
 
     def __init__(self, files: Files, folder: Path, tmp: Path) -> None:
         self._files, self._folder, self._tmp = files, folder, tmp
@@ -23,9 +24,8 @@ class SegmentFolder:
         found = []
         for folder in self._files.names(self._folder):
             if folder.startswith("dt="):
-                for name in self._files.names(self._folder / folder):
-                    if match := _NAME.fullmatch(name):
-                        found.append((folder.removeprefix("dt="), int(match[1]), name))
+                day, names = folder.removeprefix("dt="), self._files.names(self._folder / folder)
+                found += [(day, int(match[1]), name) for name in names if (match := _NAME.fullmatch(name))]
         return found
 
     def remove(self, day: str, file_name: str) -> None:

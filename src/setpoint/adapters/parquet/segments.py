@@ -1,7 +1,7 @@
 """The port `segments` as pairs of Parquet files: `<seq>.meta.parquet` with the numbers and texts, `<seq>.body.parquet` with what was said.
 
-Apart, so that a scan over numbers never reads bodies, and bodies can be removed by unlinking. Both hold the trace number `n`, ascending, and
-its statistics per row group: finding one trace reads the footer and one row group of each. The footer names the spool ranges the rows
+Apart, so that a scan over numbers never reads bodies, and bodies can be removed by unlinking. Both hold the trace number `n`, ascending,
+and its statistics per row group: finding one trace reads the footer and one row group of each. The footer names the spool ranges the rows
 came from. Written with zstd level 1, because sealing shares the machine with traffic; compaction packs harder.
 """
 
@@ -93,7 +93,8 @@ class ParquetSegments(SegmentFolder):
             pair.abandon()
 
     def read(self, segment: Segment, n: int) -> tuple[dict[str, Any], bytes, bytes] | None:
-        """(meta by column name, prompt, answer) of trace number `n`. FileNotFoundError when compaction has replaced the segment meanwhile."""
+        """(meta by column name, prompt, answer) of trace number `n`. FileNotFoundError when compaction has replaced the segment
+        meanwhile."""
         meta = _find(self._open(segment, "meta"), n)
         if meta is None:
             return None

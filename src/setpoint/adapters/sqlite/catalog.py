@@ -16,7 +16,8 @@ CREATE INDEX IF NOT EXISTS segment_day ON segment (day, first_n);
 CREATE TABLE IF NOT EXISTS spool (name TEXT PRIMARY KEY, sealed_to INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS life (writer INTEGER, boot TEXT, next_seq INTEGER NOT NULL, PRIMARY KEY (writer, boot)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (
-    writer INTEGER, boot TEXT, seq INTEGER, head BLOB NOT NULL, tail BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY (writer, boot, seq)) STRICT;
+    writer INTEGER, boot TEXT, seq INTEGER, head BLOB NOT NULL, tail BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY (writer, boot, seq))
+    STRICT;
 CREATE TABLE IF NOT EXISTS rollup_1m (
     minute INTEGER, route TEXT, provider TEXT, model TEXT, key TEXT, exchanges INTEGER NOT NULL, errors INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost_nanousd INTEGER NOT NULL, unpriced INTEGER NOT NULL,

@@ -20,7 +20,8 @@ _TEXT_COLUMNS = {"route": ("route",), "upstream": ("upstream",), "provider": ("p
     "key": ("key",),
     "project": ("project",),
 }
-_ROW = """t.n, t.id, t.start_ns, t.duration_ns, t.ttft_ns, t.upstream_ns, t.status, t.outcome, t.surface, t.cache, t.streamed, t.attempts, t.fault,
+_ROW = """t.n, t.id, t.start_ns, t.duration_ns, t.ttft_ns, t.upstream_ns, t.status, t.outcome, t.surface, t.cache, t.streamed, t.attempts,
+t.fault,
     t.config_version, t.cost_nanousd, t.input_tokens, t.output_tokens, t.session_id, t.trace_id,
     x.route, x.upstream, x.provider, x.model, x.model_served, x.key, x.project, x.role"""
 _SORT_VALUE = {"start_time": "0", "cost": "ifnull(t.cost_nanousd, -1)", "latency": "t.duration_ns"}

@@ -19,7 +19,8 @@ WAL_PAGES = 8_000
 """Pages in the log before SQLite checkpoints by itself; sealing does it before that."""
 
 COLUMNS = (
-    "n", "id", "texts", "start_ns", "duration_ns", "ttft_ns", "upstream_ns", "status", "outcome", "surface", "cache", "streamed", "attempts",
+    "n", "id", "texts", "start_ns", "duration_ns", "ttft_ns", "upstream_ns", "status", "outcome", "surface", "cache", "streamed",
+    "attempts",
     "fault", "config_version", "cost_nanousd", "input_tokens", "output_tokens", "session_id", "trace_id", "file", "at",
 )  # fmt: skip
 _SCHEMA = """
