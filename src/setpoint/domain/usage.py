@@ -23,6 +23,12 @@ class Usage(msgspec.Struct, frozen=True):
     estimated: bool = False
 
     @property
+    def credible(self) -> bool:
+        """Whether every count is in [0, 2^32), which is what records hold. Providers have sent negative figures."""
+        prompt = self.input | self.cached_read | self.cache_write | self.audio_input | self.image_input
+        return (prompt | self.output | self.reasoning | self.audio_output) >> 32 == 0
+
+    @property
     def prompt_total(self) -> int:
         return self.input + self.cached_read + self.cache_write + self.audio_input + self.image_input
 

@@ -184,7 +184,9 @@ class Calling:
 
 
 def _settle(exchange: Exchange, candidate: Candidate, usage: Usage | None) -> None:
-    """Price the usage; without a usage or a price the cost stays unknown."""
+    """Price the usage; without a usage or a price the cost stays unknown. Figures that cannot be true are none."""
+    if usage is not None and not usage.credible:
+        usage = None
     exchange.usage = usage
     if usage is not None and candidate.price is not None:
         exchange.cost_nanousd = cost_nanousd(candidate.price, usage)

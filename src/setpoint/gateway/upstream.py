@@ -128,8 +128,8 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to an upstream; carries one call at a time."""
 
     __slots__ = (
-        "_bare", "_body_until_eof", "_deadline", "_ended", "_head_bytes", "_headers", "_interim", "_keep", "_parser", "_pieces", "_pool",
-        "_transport", "call",
+        "_bare", "_body_until_eof", "_deadline", "_ended", "_head_bytes", "_headers", "_interim", "_keep", "_parser", "_paused", "_pieces",
+        "_pool", "_transport", "call",
     )  # fmt: skip
 
     def __init__(self, pool: "Pool") -> None:
@@ -142,6 +142,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim = False
         self._ended = False
         self._keep = False
+        self._paused = False
         self._body_until_eof = False
         self._bare = True
         self._deadline: Deadline = pool.deadlines.timer(self._on_deadline)
@@ -179,11 +180,13 @@ class UpstreamConnection(asyncio.Protocol):
     def pause(self) -> None:
         """The client reads slowly: read no more, and do not blame the upstream for the silence."""
         if self._transport is not None and self.call is not None:
+            self._paused = True
             self._transport.pause_reading()
             self._deadline.set(self.call.total_at_s)
 
     def resume(self) -> None:
         if self._transport is not None and self.call is not None and not self._transport.is_closing():
+            self._paused = False
             self._transport.resume_reading()
             self.touch(self.call)
 
@@ -342,6 +345,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.call = None
         transport = self._transport
         if self._keep and transport is not None and not transport.is_closing():
+            if self._paused:  # by a client that was slow to take the last bytes; the next call has nothing to do with it
+                self._paused = False
+                transport.resume_reading()
             self._pool.released(self)
         else:
             self.hang_up()

@@ -29,6 +29,10 @@ def record(inner: Handler, finish: Finish, on_bug: Callable[[Exchange, Exception
         except Exception as bug:  # noqa: BLE001  the boundary of an exchange: count, log and answer
             on_bug(exchange, bug)
             result = BUG
-        finish(exchange, result)
+        try:
+            finish(exchange, result)
+        except Exception as bug:  # noqa: BLE001  nobody is left to answer; a client that is cut off knows more than one that waits
+            on_bug(exchange, bug)
+            exchange.connection.abort()
 
     return handle
