@@ -41,9 +41,8 @@ def main() -> int:
         calls = {}
         for whose in WHOSE:
             calls[whose] = every_call(Path(scratch), whose, toll)
-        print(
-            f"every call: ingest {calls['ingest']}, worker {calls['worker']}, each with {len(FAILURES + KILLS)} events: {toll.worlds} worlds"
-        )
+        counted = ", ".join(f"{whose} {n}" for whose, n in calls.items())
+        print(f"every call: {counted}, each with {len(FAILURES + KILLS)} events: {toll.worlds} worlds", flush=True)
         for seed in range(arguments.first, arguments.first + arguments.seeds):
             try:
                 live_by_chance(Path(scratch) / str(seed), seed, toll)

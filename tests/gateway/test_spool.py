@@ -38,7 +38,7 @@ def ids(folder: Path) -> list[int]:
 class Setup:
     def __init__(self, folder: Path, **more: Any) -> None:
         self.folder, self.clock, self.points = folder, SettableClock(), CrashPoints()
-        self.writer = SpoolWriter(CrashFiles(self.points), folder, 3, 0xABC, self.clock, **more)  # type: ignore[arg-type]  calls by name
+        self.writer = SpoolWriter(CrashFiles(self.points), folder, 3, 0xABC, self.clock, **more)
 
     def append(self, *numbers: int) -> bool:
         return self.writer.append([head(no) for no in numbers], [TAIL] * len(numbers), [])

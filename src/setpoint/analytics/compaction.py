@@ -4,7 +4,7 @@ A merge is crash-safe like a seal: publish the new pair, swap in one catalog tra
 catalog before the swap may find its file gone; it looks again. Dropping a day is the same without the new pair.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import groupby
 
 from setpoint.analytics.seal import SegmentNumbers
@@ -56,7 +56,7 @@ class Compactor:
         self.segments += segments
         self._changes += 1
 
-    def steps(self, keep_from: str) -> Iterator[None] | None:
+    def steps(self, keep_from: str) -> Generator[None, None, None] | None:
         """The work there is now, or None. Days before `keep_from` are dropped. Raises OSError or StoreError; the next call begins again."""
         if self._looked_at == (keep_from, self._changes):
             return None
@@ -68,7 +68,7 @@ class Compactor:
         self._looked_at = (keep_from, self._changes)
         return None
 
-    def _merge(self, parts: tuple[Segment, ...]) -> Iterator[None]:
+    def _merge(self, parts: tuple[Segment, ...]) -> Generator[None, None, None]:
         for merged in self._store.merge(self._numbers.take(), parts):
             if merged is not None:
                 replaced = {part.seq for part in parts}
@@ -78,7 +78,7 @@ class Compactor:
                 self._remove(parts)
             yield
 
-    def _drop(self, keep_from: str) -> Iterator[None]:
+    def _drop(self, keep_from: str) -> Generator[None, None, None]:
         dropped = self._catalog.drop_days(keep_from)
         self.segments = [s for s in self.segments if s.day >= keep_from]
         yield

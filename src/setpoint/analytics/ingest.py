@@ -13,7 +13,7 @@ life of its writer is over (no file of it is locked, all are read), ingest makes
 """
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -114,7 +114,7 @@ class Ingest:
         self._pending_bytes = 0
         self._waiting: dict[int, list[Arrived]] = {}
         self._plan: SealPlan | None = None
-        self._work: Iterator[None] | None = None
+        self._work: Generator[None, None, None] | None = None
         self._looked_s = self._locks_s = self._tended_s = float("-inf")
         self._resume_s, self._backoff_s = float("-inf"), limits.backoff_s
 
@@ -401,10 +401,16 @@ class Ingest:
 
     def _seal_now(self, plan: SealPlan) -> None:
         """Drops what is half done, compaction too, and carries the plan out in one go."""
-        self._work = None
+        self._drop_work()
         for _ in self._sealer.steps(plan):
             pass
         self._sealed(plan)
+
+    def _drop_work(self) -> None:
+        """Gives up what is half done; its temporary files are removed."""
+        work, self._work = self._work, None
+        if work is not None:
+            work.close()
 
     def _sealed(self, plan: SealPlan) -> None:
         self._plan = None
@@ -419,7 +425,7 @@ class Ingest:
 
     def _fail(self, error: OSError | StoreError) -> None:
         """Count, say, and wait longer each time. What was under way is begun again from its plan."""
-        self._work = None
+        self._drop_work()
         self._looked_s = float("-inf")
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             self.counts.disk_full += 1

@@ -13,7 +13,7 @@ error in 1 to 3 leaves the plan as it is: it is tried again later, and keeps the
 commit nobody knows whether the catalog names them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -71,7 +71,7 @@ class Sealer:
     catalog: Catalog
     numbers: SegmentNumbers
 
-    def steps(self, plan: SealPlan) -> Iterator[None]:
+    def steps(self, plan: SealPlan) -> Generator[None, None, None]:
         """Each step takes a few ten milliseconds. Raises OSError or StoreError; then call again with the same plan."""
         for unit in plan.units:
             if unit.no not in plan.published:
