@@ -25,11 +25,13 @@ NONE = Goal(0.0)
 
 def figures_of(seen: Inside) -> list[Figure]:
     """Everything that has a goal, and the ratios between kinds of requests."""
-    return [*_crossed(seen.costs), *_starts(seen), *_idle(seen), *_traces(seen.traces)]
+    return [*_crossed(seen.costs, seen.ingest), *_starts(seen), *_idle(seen), *_traces(seen.traces)]
 
 
-def _crossed(costs: Sequence[Cost]) -> list[Figure]:
-    rates = {cost.name: 1e6 / cost.cpu_us for cost in costs if cost.requests and cost.cpu_us}
+def _crossed(costs: Sequence[Cost], ingest: Ingest | None) -> list[Figure]:
+    """To each request its own path, and the mean cost of storing a trace."""
+    stored_us = ingest.each_us if ingest else 0.0
+    rates = {cost.name: 1e6 / (cost.path_us + stored_us) for cost in costs if cost.requests and cost.path_us}
     return [
         Figure(kind, "requests per CPU-second", rates[kind], "higher", f"own {plain}", rates[plain], CROSS_GOAL)
         for kind, plain in CROSSED.items()
@@ -143,9 +145,8 @@ def _backlog_lines(backlog: Backlog | None) -> list[str]:
 def _ingest_lines(ingest: Ingest | None) -> list[str]:
     if ingest is None or not ingest.traces:
         return []
-    each_us = ingest.cpu_s * 1e6 / ingest.traces
     sealed = f"{ingest.sealed} of {ingest.traces} sealed meanwhile; the others cost some more later"
-    return [f"ingest over all loads: {each_us:.0f} CPU µs per trace read, {sealed}"]
+    return [f"ingest over all loads: {ingest.each_us:.0f} CPU µs per trace read, {sealed}"]
 
 
 def _trace_lines(traces: TraceSet | None) -> list[str]:

@@ -90,7 +90,7 @@ def main(root: Path, about: str) -> int:
     print(f"\n{bench_report.told(outcome.inside)}\n\n{bench_figures.render(outcome.figures)}\n\n{time.monotonic() - began_s:.0f} s in all")
     if options.output:
         options.output.write_text(json.dumps(_document(outcome, ours, options), indent=1) + "\n")
-    return _status(outcome, options)
+    return verdict(outcome, options.baseline, options.tolerance)
 
 
 def _options(root: Path, about: str) -> argparse.Namespace:
@@ -186,16 +186,16 @@ def _document(outcome: Outcome, ours: bench_ours.Ours, options: argparse.Namespa
     }
 
 
-def _status(outcome: Outcome, options: argparse.Namespace) -> int:
-    """0, or 1 with the reasons."""
+def verdict(outcome: Outcome, baseline: Path | None, tolerance: float) -> int:
+    """Exit status 0, or 1 with the reasons said."""
     reasons = [] if outcome.inside and bench_report.sound(outcome.inside.traces) else ["the trace ids told and stored differ"]
     if outcome.failed:
         reasons.append(f"{outcome.failed} requests failed")
-    if options.baseline:
-        before = json.loads(options.baseline.read_text())["ratios"]
-        worse = bench_figures.regressions(outcome.figures, before, options.tolerance)
-        reasons += [f"worse than in {options.baseline}: {line}" for line in worse]
-        print(f"{len(worse)} of {len(before)} ratios are worse than in {options.baseline} by more than {options.tolerance:.0%}")
+    if baseline:
+        before = json.loads(baseline.read_text())["ratios"]
+        worse = bench_figures.regressions(outcome.figures, before, tolerance)
+        reasons += [f"worse than in {baseline}: {line}" for line in worse]
+        print(f"{len(worse)} of {len(before)} ratios are worse than in {baseline} by more than {tolerance:.0%}")
     for reason in reasons:
         print(f"FAILED: {reason}", file=sys.stderr)
     return 1 if reasons else 0

@@ -1,5 +1,6 @@
 """The benchmark's own arithmetic: ratios, verdicts, regressions, the configuration it starts, the answers it reads."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,13 +10,13 @@ from typing import Any
 
 import pytest
 from tools.bench_figures import Figure, Goal
-from tools.bench_inside import Cost, Inside
+from tools.bench_inside import Cost, Ingest, Inside
 from tools.bench_load import Ask, Counts
 from tools.bench_procs import Memory, Usage
 
 from setpoint.app.settings import load_settings
 from setpoint.testing.fake_upstream import FakeUpstream
-from tools import bench_figures, bench_inside, bench_kit, bench_load, bench_ours, bench_procs, bench_report, bench_traces
+from tools import bench_figures, bench_inside, bench_kit, bench_load, bench_ours, bench_procs, bench_report, bench_run, bench_traces
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MEGABYTE = 1_000_000
@@ -120,6 +121,17 @@ def test_a_cost_regresses_when_it_grows_by_more_than_the_tolerance(ours: float, 
 def test_absolute_figures_and_cells_that_the_baseline_lacks_are_not_compared() -> None:
     alone = Figure("start", "s", 9.0, "lower")
     assert bench_figures.regressions([alone, RELAY], {alone.key: 0.1}, 0.1) == []
+
+
+@pytest.mark.parametrize(("was", "missing", "failed", "status"), [(0.8, 0, 0, 0), (0.9, 0, 0, 1), (0.8, 1, 0, 1), (0.8, 0, 1, 1)])
+def test_the_exit_status_tells_of_regressions_lost_traces_and_failed_requests(
+    tmp_path: Path, was: float, missing: int, failed: int, status: int
+) -> None:
+    baseline = tmp_path / "before.json"
+    baseline.write_text(json.dumps({"ratios": {RELAY.key: was}}))
+    traces = bench_traces.TraceSet(10, 10 - missing, missing, 0, 0, 0, 0, 0.1)
+    outcome = bench_run.Outcome([RELAY], inside=seen(traces=traces), failed=failed)
+    assert bench_run.verdict(outcome, baseline, 0.1) == status
 
 
 # ------------------------------------------------------------------------------------------------------------------- configuration
@@ -248,6 +260,13 @@ def test_a_translated_request_is_held_against_the_same_upstream_untranslated() -
     crossed = [figure for figure in bench_report.figures_of(seen(costs=costs)) if figure.against == "own chat"]
     assert [figure.verdict for figure in crossed] == ["missed"]
     assert crossed[0].ratio == pytest.approx(0.4)
+
+
+def test_traces_of_an_earlier_load_that_are_stored_during_a_later_one_do_not_make_it_dearer() -> None:
+    plain = Cost("chat", 100, during_s={"w0": 0.005, "setpoint-ingest": 0.001})
+    crossed = Cost("messages → OpenAI", 100, during_s={"w0": 0.005}, after_s={"setpoint-ingest": 0.05})
+    [figure] = [f for f in bench_report.figures_of(seen(costs=[plain, crossed], ingest=Ingest(200, 200, 0.051))) if f.against == "own chat"]
+    assert figure.ratio == pytest.approx(1.0)
 
 
 def test_memory_is_proportional_where_the_kernel_tells_and_says_so_where_not() -> None:
