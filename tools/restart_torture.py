@@ -36,6 +36,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from setpoint.app.ctl_client import SupervisorGoneError, ask
 from setpoint.testing.certificates import self_signed
@@ -55,7 +56,7 @@ class Tally:
 
     rounds: int = 0
     answered: int = 0
-    failed: Counter = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
     held: int = 0
     refused: int = 0
     longest_ms: float = 0.0
@@ -80,7 +81,6 @@ class Gateway:
         self.activation = activation
         self.key = ""
         self.log = folder / "log"
-        self.process: subprocess.Popen[bytes] | None = None
         if not activation:
             self.main.close()
 
@@ -101,7 +101,12 @@ class Gateway:
             self.process = subprocess.Popen(argv, stderr=log, stdout=log, pass_fds=passed, env=environment, start_new_session=True)
         self.key = environment["SETPOINT_KEYS__ADMIN"]
 
-    def status(self) -> dict:
+    def end(self) -> None:
+        """No supervisor any more, whatever state it is in."""
+        self.process.kill()
+        self.process.wait()
+
+    def status(self) -> dict[str, Any]:
         try:
             return ask(self.data_dir, "status", 5)
         except SupervisorGoneError:
@@ -160,7 +165,7 @@ class Client:
                 await asyncio.sleep(0.005)
 
     async def once(self) -> None:
-        if self.writer is None:
+        if self.writer is None or self.reader is None:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.gateway.port, ssl=self.tls)
         fresh = self.kind in ("new", "stream")
         path = "/api/v1/services" if self.kind == "manage" else "/v1/chat/completions"
@@ -267,8 +272,7 @@ async def torture(arguments: argparse.Namespace, folder: Path, *, tls: bool, tal
     finally:
         for task in tasks:
             task.cancel()
-        gateway.process.kill()
-        gateway.process.wait()
+        gateway.end()
         print(file=sys.stderr)
 
 

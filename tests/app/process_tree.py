@@ -62,6 +62,10 @@ class ProcessTree:
         service = self.service(name)
         return service["pid"] if service.get("state") == "Running" else None
 
+    def pid_of(self, name: str) -> int:
+        """Waits until it runs."""
+        return int(until(lambda: self.pid(name), f"{name} running"))
+
     def all_running(self) -> bool:
         status = self.status()
         return status is not None and all(s["state"] == "Running" for s in status["services"])
@@ -72,7 +76,7 @@ class ProcessTree:
 
     def kill(self, name: str) -> int:
         """kill -9 of a service; returns the pid it had."""
-        pid = until(lambda: self.pid(name), f"{name} running")
+        pid = self.pid_of(name)
         os.kill(pid, signal.SIGKILL)
         return pid
 
@@ -119,4 +123,4 @@ def is_alive(pid: int) -> bool:
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+        return int(sock.getsockname()[1])

@@ -2,8 +2,12 @@
 
 import asyncio
 import os
+from typing import Any
 
 from setpoint.app.context import WorkerContext
+
+TURNS_TO_BE_KNOWN = 20
+"""A connection that was accepted is somebody's only some turns of the loop later."""
 
 
 def run(ctx: WorkerContext) -> None:
@@ -11,10 +15,11 @@ def run(ctx: WorkerContext) -> None:
 
 
 async def _serve(ctx: WorkerContext) -> None:
-    answering: set[asyncio.Task] = set()
+    answering: set[asyncio.Task[Any]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
+        assert task is not None
         answering.add(task)
         await _answer(reader, writer)
         answering.discard(task)
@@ -32,7 +37,9 @@ async def _serve(ctx: WorkerContext) -> None:
             writer.write(b"acked 1-1\n")
     for server in servers:
         server.close()
-    if answering:
+    for _ in range(TURNS_TO_BE_KNOWN):
+        await asyncio.sleep(0)
+    while answering:
         await asyncio.wait(answering)
     try:
         writer.write(b"drained\n")

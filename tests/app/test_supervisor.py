@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.app.process_tree import ProcessTree, is_alive, process_tree, until
@@ -21,7 +22,9 @@ class Load:
     """Requests one after the other until told to stop. `failures` are those that were refused or cut."""
 
     def __init__(self, tree: ProcessTree) -> None:
-        self.tree, self.answered, self.failures = tree, 0, []
+        self.tree = tree
+        self.answered = 0
+        self.failures: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -46,7 +49,7 @@ class Load:
 
 def test_every_service_runs_at_its_place_in_the_machine(tmp_path: Path) -> None:
     with process_tree(tmp_path / "data", engine=True) as tree:
-        nice = {name: os.getpriority(os.PRIO_PROCESS, tree.pid(name)) for name in ("worker-0", "worker-1", "engine", "ingest")}
+        nice = {name: os.getpriority(os.PRIO_PROCESS, tree.pid_of(name)) for name in ("worker-0", "worker-1", "engine", "ingest")}
         assert nice == {"worker-0": 0, "worker-1": 0, "engine": 10, "ingest": 19}
         scores = {name: int(Path(f"/proc/{tree.pid(name)}/oom_score_adj").read_text()) for name in ("worker-0", "engine", "ingest")}
         assert scores["worker-0"] < scores["engine"] < scores["ingest"]
@@ -56,7 +59,7 @@ def test_every_service_runs_at_its_place_in_the_machine(tmp_path: Path) -> None:
 
 def test_the_engine_hurries_on_a_first_start_and_makes_room_once_it_is_ready(tmp_path: Path) -> None:
     with process_tree(tmp_path / "data", engine=True, published=False, workers=1) as tree:
-        until(lambda: os.getpriority(os.PRIO_PROCESS, tree.pid("engine")) == 10, "the engine at its place")
+        until(lambda: os.getpriority(os.PRIO_PROCESS, tree.pid_of("engine")) == 10, "the engine at its place")
         assert tree.get()
 
 
@@ -87,7 +90,7 @@ def test_a_killed_worker_comes_back_in_its_slot_and_connections_wait_in_the_queu
 
 def test_a_worker_that_dies_while_the_zygote_is_dead_comes_back_after_it(tmp_path: Path) -> None:
     with process_tree(tmp_path / "data", workers=1) as tree:
-        zygote, worker = tree.pid("zygote"), tree.pid("worker-0")
+        zygote, worker = tree.pid_of("zygote"), tree.pid_of("worker-0")
         os.kill(tree.process.pid, signal.SIGSTOP)
         os.kill(zygote, signal.SIGKILL)
         os.kill(worker, signal.SIGKILL)
@@ -181,13 +184,14 @@ def test_a_publish_is_answered_with_who_serves_it(tmp_path: Path) -> None:
     with process_tree(tmp_path / "data") as tree:
         assert ask(tree.data_dir, "publish 1-1") == {"acked": ["worker-0", "worker-1"], "refused": {}, "lagging": []}
         assert ask(tree.data_dir, "publish 1-2") == {"acked": [], "refused": {}, "lagging": ["worker-0", "worker-1"]}
-        assert asyncio.run(ask_async(tree.data_dir, "status"))["state"] == "Running"
+        status: dict[str, Any] = asyncio.run(ask_async(tree.data_dir, "status"))
+        assert status["state"] == "Running"
 
 
 def test_health_checks_that_are_answered_change_nothing(tmp_path: Path) -> None:
     with process_tree(tmp_path / "data", check_interval_s=0.1) as tree:
         pids = tree.pids()
-        until(lambda: tree.status()["services"][0]["uptime_s"] > 0.8, "eight health checks")
+        until(lambda: tree.service("zygote").get("uptime_s", 0) > 0.8, "eight health checks")
         assert tree.pids() == pids
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -127,7 +128,8 @@ def test_doctor_tells_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
 
 def greet(environ: dict[str, str], *overrides: str) -> str:
     settings = load_settings(None, environ, overrides)
-    return "\n".join(greeting(settings, ConfigSource(), (Bound(None, "main", settings.host, 8080),), ["admin key      sk-sp-x"]))
+    with socket.socket() as sock:
+        return "\n".join(greeting(settings, ConfigSource(), (Bound(sock, "main", settings.host, 8080),), ["admin key      sk-sp-x"]))
 
 
 def test_the_greeting_says_where_how_and_the_key() -> None:

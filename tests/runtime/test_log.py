@@ -2,13 +2,15 @@
 
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from setpoint.runtime.log import VALUE_CHARS_MAX, Log
 
 
-def lines_of(say) -> list[dict]:
+def lines_of(say: Callable[[Log], object]) -> list[dict[str, Any]]:
     lines: list[str] = []
     say(Log("worker-0", write=lines.append))
     return [json.loads(line) for line in lines]
@@ -21,7 +23,12 @@ def test_a_line_has_the_five_members() -> None:
 
 
 def test_lines_below_the_level_are_left_out() -> None:
-    assert [line["message"] for line in lines_of(lambda log: (log.debug("a"), log.warning("b"), log.error("c")))] == ["b", "c"]
+    def say(log: Log) -> None:
+        log.debug("a")
+        log.warning("b")
+        log.error("c")
+
+    assert [line["message"] for line in lines_of(say)] == ["b", "c"]
 
 
 @pytest.mark.parametrize("name", ["api_key", "apikey", "Authorization", "client_secret", "admin_token", "password", "kek"])

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,20 +22,25 @@ class SetClock:
         self.time_s += 0.001
         return self.time_s
 
+    def mono_ns(self) -> int:
+        return int(self.time_s * 1e9)
+
     def wall_ns(self) -> int:
         return int(self.time_s * 1e9)
 
 
 @pytest.fixture
-def loop():
+def loop() -> Iterator[PollLoop]:
     loop = PollLoop(SystemClock())
     yield loop
     loop.close()
 
 
 def test_timers_run_in_order_of_their_time_and_cancelled_ones_never() -> None:
-    loop, ran = PollLoop(SetClock()), []
-    loop.call_after(0.03, lambda: (ran.append("c"), loop.stop()))
+    loop = PollLoop(SetClock())
+    ran: list[str] = []
+    loop.call_after(0.03, lambda: ran.append("c"))
+    loop.call_after(0.04, loop.stop)
     loop.call_after(0.02, lambda: ran.append("b"))
     loop.call_after(0.01, lambda: ran.append("a"))
     loop.call_after(0.015, lambda: ran.append("never")).cancel()
@@ -44,8 +50,15 @@ def test_timers_run_in_order_of_their_time_and_cancelled_ones_never() -> None:
 
 
 def test_a_periodic_call_comes_again() -> None:
-    loop, count = PollLoop(SetClock()), []
-    loop.call_every(0.01, lambda: (count.append(1), len(count) == 3 and loop.stop()))
+    loop = PollLoop(SetClock())
+    count: list[int] = []
+
+    def come() -> None:
+        count.append(1)
+        if len(count) == 3:
+            loop.stop()
+
+    loop.call_every(0.01, come)
     loop.run()
     loop.close()
     assert len(count) == 3
@@ -60,7 +73,7 @@ def test_a_signal_becomes_a_call_and_the_old_handler_comes_back(loop: PollLoop) 
     assert signal.getsignal(signal.SIGUSR1) is before
 
 
-def channel(loop: PollLoop):
+def channel(loop: PollLoop) -> tuple[LineChannel, socket.socket, list[str]]:
     ours, theirs = socket.socketpair()
     heard: list[str] = []
 
@@ -118,7 +131,11 @@ def test_a_peer_that_does_not_read_is_given_up(loop: PollLoop) -> None:
 
 def test_a_line_without_end_is_given_up(loop: PollLoop) -> None:
     _, theirs, heard = channel(loop)
-    loop.watch(theirs, None, lambda: theirs.send(b"x" * 65_536))
+
+    def pour() -> None:
+        theirs.send(b"x" * 65_536)
+
+    loop.watch(theirs, None, pour)
     loop.run()
     loop.watch(theirs, None)
     theirs.close()
