@@ -437,7 +437,7 @@ class Pool:
         except TimeoutError:
             self._refuse_one(FaultKind.upstream_timeout, f"Connecting to the upstream took longer than {connect_s:g} s.")
         except ssl.SSLError as error:
-            self._refuse_one(FaultKind.upstream_unreachable, f"TLS with the upstream failed: {error.reason or error}.")
+            self._refuse_one(FaultKind.upstream_unreachable, f"TLS with the upstream failed: {error}.")
         except OSError as error:
             self._refuse_one(FaultKind.upstream_unreachable, f"The upstream cannot be reached: {error.strerror or error}.")
         except ValueError as error:
