@@ -170,6 +170,11 @@ class Ingest:
             self._seal_now(self._plan)
         self._spool.retire_spent()
 
+    def close(self) -> None:
+        """Releases the stores; SQLite then brings its logs into the files."""
+        self._index.close()
+        self._catalog.close()
+
     @property
     def unsealed(self) -> int:
         """Traces that no segment holds yet."""

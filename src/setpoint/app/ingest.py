@@ -53,6 +53,7 @@ def run(context: ServiceContext) -> None:
     _serve(context, ingest, files, clock)
     ingest.finish()
     _publish(files, context.data_dir / "run", ingest)
+    ingest.close()
     context.log.info("traces are sealed", taken=ingest.counts.taken, sealed=ingest.counts.sealed)
 
 

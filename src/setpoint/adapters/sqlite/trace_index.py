@@ -82,7 +82,7 @@ class SqliteDayIndex:
     def seal(self, first_n: int, last_n: int, client_ids: list[tuple[bytes, int]]) -> None:
         with transaction(self._db, "index: seal"):
             self._db.execute(
-                "INSERT OR IGNORE INTO alias SELECT trace_id, n FROM trace WHERE n BETWEEN ? AND ? AND trace_id IS NOT NULL",
+                "INSERT OR IGNORE INTO alias SELECT trace_id, n FROM trace WHERE n BETWEEN ? AND ? AND trace_id <> id",
                 (first_n, last_n),
             )
             self._db.executemany("INSERT OR IGNORE INTO alias VALUES (?, ?)", client_ids)
