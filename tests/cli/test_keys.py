@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner, Result
 
 from setpoint.cli.keys import app, seconds
@@ -71,6 +72,13 @@ def test_create_prints_the_token_alone_on_stdout(gateway: Gateway) -> None:
     assert (body["name"], body["role"], body["rpm"], "expires_at" in body) == ("ci", "service", 60, False)
 
 
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_a_new_key_for_a_program_is_one_object(gateway: Gateway, form: str) -> None:
+    gateway.answers = [(201, {"data": KEY | {"token": "sk-sp-pub-secret"}})]
+    shown = yaml.safe_load(run(gateway, "create", "ci", "-o", form).stdout)  # JSON is YAML
+    assert shown["token"] == "sk-sp-pub-secret"
+
+
 def test_an_expiry_is_sent_as_a_time_with_a_zone(gateway: Gateway) -> None:
     gateway.answers = [(201, {"data": KEY | {"token": "t"}})]
     assert run(gateway, "create", "ci", "--expires-in", "90d").exit_code == 0
@@ -109,7 +117,7 @@ def test_rotate_and_revoke_name_the_key(gateway: Gateway) -> None:
     ]
 
 
-@pytest.mark.parametrize(("status", "code"), [(400, 2), (404, 2), (401, 4), (403, 4), (503, 1)])
+@pytest.mark.parametrize(("status", "code"), [(400, 2), (404, 1), (401, 4), (403, 4), (503, 1)])
 def test_what_the_gateway_says_is_shown_and_the_exit_code_tells_the_kind(gateway: Gateway, status: int, code: int) -> None:
     gateway.answers = [(status, {"error": {"message": "because"}})]
     result = run(gateway, "list")
@@ -134,12 +142,17 @@ def test_without_a_key_it_says_where_to_get_one(gateway: Gateway) -> None:
     assert "SETPOINT_KEY" in result.stderr
 
 
+def test_a_key_that_no_header_can_hold_is_wrong_usage(gateway: Gateway) -> None:
+    assert run(gateway, "list", key="sk-sp-ä\n").exit_code == 2
+    assert not gateway.asked
+
+
 @pytest.mark.parametrize(("text", "expected"), [("90d", 7_776_000), ("12h", 43_200), ("30m", 1_800), ("5s", 5), ("7", 7)])
 def test_times_are_written_with_a_unit(text: str, expected: int) -> None:
     assert seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "d", "-5s", "1w", "soon"])
+@pytest.mark.parametrize("text", ["", "d", "-5s", "1w", "soon", "²s", "36501d", "99999999999d", "9" * 5_000])
 def test_what_is_not_a_time_is_wrong_usage(text: str) -> None:
     with pytest.raises(typer.Exit) as ended:
         seconds(text)

@@ -92,6 +92,16 @@ def test_every_failure_has_its_exit_code(url: str) -> None:
     assert run("list", "--url", url, "-f", "model")[0] == USAGE
 
 
+def test_without_a_key_nothing_is_asked(url: str) -> None:
+    assert run("list", "--url", url)[0] == USAGE
+    assert not Face.asked
+
+
+def test_the_filter_by_key_does_not_go_out_under_the_name_of_a_credential(url: str) -> None:
+    run("list", "--url", url, "--key", "good", "-f", "key=public")
+    assert "key_id=public" in Face.asked[0]
+
+
 def test_comments_and_other_events_are_no_traces() -> None:
     lines = [b": hello\n", b"event: error\n", b"data: 1\n", b"\n", b"event: trace\n", b'data: {"id": "x"}\n', b"\n"]
     assert list(events(iter(lines))) == [{"id": "x"}]

@@ -3,7 +3,7 @@
 import pytest
 
 from setpoint.domain.faults import Fault
-from setpoint.domain.trace_query import LIST_FIELDS, Position, TraceQuery, cursor_of, query_from
+from setpoint.domain.trace_query import LIST_FIELDS, PARAMETERS, Position, TraceQuery, cursor_of, query_from
 
 
 def good(**parameters: str) -> TraceQuery:
@@ -55,3 +55,10 @@ def test_a_cursor_goes_on_with_the_same_filters_only() -> None:
     other = query_from({"model": "b", "cursor": cursor})
     assert isinstance(other, Fault)
     assert "other filters" in other.message
+
+
+def test_the_filter_by_key_has_a_spelling_that_is_no_credential() -> None:
+    query = query_from({"key_id": "public"})
+    assert isinstance(query, TraceQuery)
+    assert query.texts == {"key": ("public",)}
+    assert "key" not in PARAMETERS

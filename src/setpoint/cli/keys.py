@@ -8,12 +8,14 @@ import typer
 
 from setpoint.cli.exits import USAGE, end
 from setpoint.cli.management import DEFAULT_URL, KeyOption, UrlOption, management
-from setpoint.cli.output import Form, OutputOption, render
+from setpoint.cli.output import Form, OutputOption, render, render_one
 
-app = typer.Typer(help="Make, list, rotate and revoke gateway keys.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, rotate and revoke gateway keys.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 COLUMNS = ("public_id", "name", "role", "project", "state", "rpm", "burst", "created_at", "expires_at")
 PAGE = 1_000
+TIME_S_MAX = 100 * 365 * 86_400
+TIME_DIGITS_MAX = 10
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 PublicId = Annotated[str, typer.Argument(help="The public id, as `setpoint keys list` shows it.")]
@@ -74,9 +76,12 @@ def revoke(public_id: PublicId, url: UrlOption = DEFAULT_URL, key: KeyOption = N
 def seconds(text: str) -> int:
     """`90d`, `12h`, `30m`, `5s` or a number of seconds; anything else ends the command."""
     number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
-    if not number.isdigit():
+    if not (number.isascii() and number.isdigit()):
         end(USAGE, f"{text!r} is not a time like 90d, 12h, 30m or 5s")
-    return int(number) * _UNITS_S[unit]
+    found = int(number[:TIME_DIGITS_MAX]) * _UNITS_S[unit]
+    if len(number) > TIME_DIGITS_MAX or found > TIME_S_MAX:
+        end(USAGE, f"{text!r} is longer than a hundred years; leave it out for no end")
+    return found
 
 
 def _show_issued(issued: dict[str, Any], output: Form) -> None:
@@ -85,4 +90,4 @@ def _show_issued(issued: dict[str, Any], output: Form) -> None:
         typer.echo(f"{issued['public_id']} ({issued['name']}, {issued['role']}); the key is shown this once:", err=True)
         typer.echo(issued["token"])
     else:
-        typer.echo(render(output, (*COLUMNS, "token"), [issued]))
+        typer.echo(render_one(output, (*COLUMNS, "token"), issued))

@@ -4,7 +4,9 @@ import typer
 
 from setpoint.app import local_model
 
-app = typer.Typer(help="A small real model on this machine (SmolLM2-135M).", no_args_is_help=True)
+app = typer.Typer(
+    help="A small real model on this machine (SmolLM2-135M).", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 
 @app.command()

@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "roll": ("setpoint.cli.tree", "Replace the workers of a running gateway without losing a request."),
     "stop": ("setpoint.cli.tree", "Stop a running gateway gracefully."),
     "reload": ("setpoint.cli.tree", "Have a running gateway read its configuration again."),
-    "keys": ("setpoint.cli.keys", "Make, list and revoke gateway keys."),
+    "keys": ("setpoint.cli.keys", "Make, list, rotate and revoke gateway keys."),
     "traces": ("setpoint.cli.traces", "List, show and follow traces."),
     "local": ("setpoint.cli.local", "The local model."),
     "demo": ("setpoint.cli.demo", "Start the gateway and send it a first request."),
@@ -54,7 +54,7 @@ def _app_of(name: str) -> typer.Typer:
     if hasattr(module, "app"):
         found: typer.Typer = module.app
         return found
-    single = typer.Typer(add_completion=False)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(name, help=COMMANDS[name][1])(getattr(module, name))
     return single
 

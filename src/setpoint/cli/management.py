@@ -41,7 +41,7 @@ class Management:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
-                end(_exit_code(error.code), _said(error.read(), error.code))
+                end(exit_code(error.code), _said(error.read(), error.code))
         except (OSError, ssl.SSLError) as error:
             end(UNREACHABLE, f"no gateway answers at {self.url} ({getattr(error, 'reason', error)}). Start one, or set --url.")
         except ValueError:
@@ -54,13 +54,16 @@ def management(url: str, key: str | None) -> Management:
         end(USAGE, f"--url {url} is not an address like {DEFAULT_URL}")
     if not key:
         end(USAGE, "this needs a key with the role admin: set SETPOINT_KEY or --key. The first start of `setpoint serve` shows one.")
+    if not (key.isascii() and key.isprintable()):
+        end(USAGE, "the key holds a character that no key has; look for a line break or a letter that got into it")
     return Management(url.rstrip("/").removesuffix("/v1"), key)
 
 
-def _exit_code(status: int) -> int:
+def exit_code(status: int) -> int:
+    """What a refusal by the gateway comes to: 4 the key may not, 2 the request is wrong, 1 else."""
     if status in {401, 403}:
         return REFUSED
-    return USAGE if status in {400, 404} else FAILED
+    return USAGE if status == 400 else FAILED
 
 
 def _said(body: bytes, status: int) -> str:

@@ -26,6 +26,15 @@ def render(form: Form, columns: Sequence[str], rows: list[dict[str, Any]]) -> st
             return "\n".join(_table(columns, rows))
 
 
+def render_one(form: Form, columns: Sequence[str], row: dict[str, Any]) -> str:
+    """`row` in that form. In json and yaml it stands by itself, not in a list of one."""
+    if form == "json":
+        return json.dumps(row, indent=2, ensure_ascii=False)
+    if form == "yaml":
+        return yaml.safe_dump(row, sort_keys=False, allow_unicode=True).rstrip()
+    return render(form, columns, [row])
+
+
 def _csv(columns: Sequence[str], rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

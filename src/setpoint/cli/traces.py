@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import typer
 import yaml
 
-from setpoint.cli.exits import FAILED, REFUSED, UNREACHABLE, USAGE, end
+from setpoint.cli.exits import UNREACHABLE, USAGE, end
+from setpoint.cli.management import exit_code, management
 
 COLUMNS = "start_time,id,status,model,provider,duration_ms,input_tokens,output_tokens,cost"
 TIMEOUT_S = 35.0
@@ -31,6 +32,8 @@ FilterOption = Annotated[
     ),
 ]
 URL = "http://127.0.0.1:8080"
+_SPELT = {"key": "key_id"}
+"""The column is called `key`; in an address that name belongs to a credential."""
 
 app = typer.Typer(help="List, show and follow traces.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -141,19 +144,18 @@ def _filters(given: list[str] | None) -> dict[str, str]:
     for name, equals, _ in pairs:
         if not equals:
             end(USAGE, f"'{name}' is no filter; write NAME=VALUE, for example model=gpt-4o")
-    return {name: value for name, _, value in pairs}
+    return {_SPELT.get(name, name): value for name, _, value in pairs}
 
 
 def _open(url: str, path: str, parameters: dict[str, str], key: str, timeout_s: float = TIMEOUT_S) -> HTTPResponse:
-    if not url.startswith(("http://", "https://")):
-        end(USAGE, f"'{url}' is no URL; it begins with http:// or https://")
-    address = url.rstrip("/") + path + ("?" + urllib.parse.urlencode(parameters) if parameters else "")
-    request = urllib.request.Request(address, headers={"authorization": f"Bearer {key}"} if key else {})  # noqa: S310  the scheme was checked
+    gateway = management(url, key)
+    address = gateway.url + path + ("?" + urllib.parse.urlencode(parameters) if parameters else "")
+    request = urllib.request.Request(address, headers={"authorization": f"Bearer {gateway.key}"})  # noqa: S310  the scheme was checked
     try:
         opened: HTTPResponse = urllib.request.urlopen(request, timeout=timeout_s)  # noqa: S310
     except urllib.error.HTTPError as answer:
         with answer:
-            end(REFUSED if answer.code in (401, 403) else FAILED, _message(answer.read(), answer.code))
+            end(exit_code(answer.code), _message(answer.read(), answer.code))
     except (OSError, HTTPException) as error:
         end(UNREACHABLE, f"{url} does not answer ({error}); is the gateway running, and is --url or SETPOINT_URL right?")
     return opened
