@@ -98,12 +98,18 @@ def test_the_table_names_each_figure_once_with_goal_and_verdict() -> None:
 # ------------------------------------------------------------------------------------------------------------------------- baseline
 
 
-RELAY = Figure("unary c=32", "requests/s", 800.0, "higher", "nginx", 1000.0)
+RELAY = Figure("unary c=32", "requests per CPU-second", 800.0, "higher", "nginx", 1000.0)
 CPU = Figure("unary c=32", "CPU µs per request", 60.0, "lower", "nginx", 40.0)
 
 
 def test_a_run_does_not_regress_against_itself() -> None:
-    assert bench_figures.regressions([RELAY, CPU], bench_figures.ratios_by_key([RELAY, CPU]), 0.1) == []
+    assert bench_figures.regressions([RELAY, CPU], bench_figures.ratios_by_key([RELAY, CPU]), 0.1, strict=True) == []
+
+
+def test_ratios_of_wall_time_regress_only_when_asked_for() -> None:
+    wall = replace(RELAY, measure="requests/s")
+    assert bench_figures.regressions([wall], {wall.key: 9.0}, 0.1) == []
+    assert len(bench_figures.regressions([wall], {wall.key: 9.0}, 0.1, strict=True)) == 1
 
 
 @pytest.mark.parametrize(("ours", "regressed"), [(730.0, False), (710.0, True), (2000.0, False)])
