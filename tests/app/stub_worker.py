@@ -35,10 +35,14 @@ async def _serve(ctx: WorkerContext) -> None:
             writer.write(b"pong\n")
         if line == b"publish\n":
             writer.write(b"acked 1-1\n")
+    # asyncio drops a connection that it accepted but has not attached yet when its server closes, so first only stop to accept.
     for server in servers:
-        server.close()
+        for sock in server.sockets:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
     for _ in range(TURNS_TO_BE_KNOWN):
         await asyncio.sleep(0)
+    for server in servers:
+        server.close()
     while answering:
         await asyncio.wait(answering)
     try:
