@@ -4,8 +4,8 @@
     .venv/bin/python tools/bench.py [--quick] [--with-litellm] [-o FILE] [--baseline FILE [--strict]] [--work DIR]
 
 Needs Linux, two cores, and the comparison kit (`docs/benchmarks.md` says what that is); without the kit it measures Setpoint alone and says
-so. Exits 1 when a ratio of CPU time (`--strict`: any ratio) is worse than in `--baseline` by more than `--tolerance`, when a request failed,
-or when the trace ids that clients were told are not those that are stored. A goal that is missed is printed, and changes no exit status.
+so. Exits 1 when a ratio of CPU time (`--strict`: any ratio) is worse than in `--baseline` by more than `--tolerance`, when a request
+failed, or when the trace ids that clients were told are not those that are stored. A missed goal is printed, and changes no exit status.
 """
 
 import sys
