@@ -45,6 +45,33 @@ def test_a_second_owner_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> 
     take(tmp_path).close()
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', "\xff"])
+def test_a_layout_that_is_not_ours_is_refused_and_left_to_its_owner(tmp_path: Path, text: str) -> None:
+    (tmp_path / "FORMAT").write_text(text, "latin-1")
+    with pytest.raises(DataDirectoryError, match="this version reads layout 1"):
+        take(tmp_path)
+    assert not is_locked(tmp_path)
+    assert (tmp_path / "FORMAT").read_text("latin-1") == text
+
+
+def test_a_mark_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "FORMAT").mkdir()
+    with pytest.raises(DataDirectoryError, match="FORMAT"):
+        take(tmp_path)
+    assert not is_locked(tmp_path)
+
+
+def test_other_keys_than_the_first_are_refused(tmp_path: Path) -> None:
+    first = take(tmp_path)
+    first.claim("ab")
+    first.close()
+    again = take(tmp_path)
+    again.claim("ab")
+    with pytest.raises(DataDirectoryError, match="another key file"):
+        again.claim("cd")
+    again.close()
+
+
 def test_a_lock_that_orphans_of_a_dead_owner_hold_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take(tmp_path).close()
     orphan = os.open(tmp_path / "LOCK", os.O_RDWR)

@@ -9,6 +9,7 @@ from setpoint.app.checking import problems_of
 from setpoint.app.engine_control import Control, Reloaded, open_control
 from setpoint.app.settings import SettingsError, load_settings
 from setpoint.app.tree import ConfigSource
+from setpoint.control.draft import Problem
 from setpoint.control.keys import Issued, KeyWish
 from setpoint.domain.plan import Plan
 from setpoint.domain.prices import find_price
@@ -117,6 +118,7 @@ def test_a_reload_of_a_mistake_changes_nothing_and_says_what_it_is(place: Place,
     assert problems
     assert place.served().current == before
     assert isinstance(control.plan, Plan)
+    assert control.settings is not None
     assert control.settings.routes == {"fast": "openai/gpt-4o-mini"}
 
 
@@ -126,6 +128,40 @@ def test_a_start_with_a_mistake_goes_on_with_the_plan_that_counts(place: Place) 
     control = place.open()
     assert "nowhere" in str(control.problems[0])
     assert place.served().plan.routes[0].model == "fast"
+
+
+def test_keys_can_be_revoked_while_the_file_cannot_be_read(place: Place) -> None:
+    place.write(FILE + "keys: {admin: a-fixed-key-for-automation}\n")
+    first = place.open()
+    made = first.keys.create(KeyWish("ci"), "test")
+    assert isinstance(made, Issued)
+    first.close()
+    control = open_control(place.data_dir, (Problem("setpoint.yaml", "is no YAML"),), RING, SettableClock())
+    assert str(control.problems[0]) == "setpoint.yaml: is no YAML"
+    assert place.holder("a-fixed-key-for-automation") is not None
+    control.keys.revoke(made.key.public_id, "test")
+    assert place.holder(made.token) is None
+    reloaded = control.reload(ConfigSource(place.file), {})
+    assert isinstance(reloaded, Reloaded)
+    assert reloaded.restart_needed == ()
+
+
+def test_a_first_start_without_settings_does_not_start(place: Place) -> None:
+    with pytest.raises(SettingsError, match="is no YAML"):
+        open_control(place.data_dir, (Problem("setpoint.yaml", "is no YAML"),), RING, SettableClock())
+
+
+def test_settings_that_take_the_last_admin_key_away_hand_out_another(place: Place) -> None:
+    place.write(FILE + "keys: {admin: a-fixed-key-for-automation}\n")
+    control = place.open()
+    place.write(FILE)
+    reloaded = control.reload(ConfigSource(place.file), {})
+    assert isinstance(reloaded, Reloaded)
+    assert reloaded.first_admin is not None
+    holder = place.holder(reloaded.first_admin)
+    assert holder is not None
+    assert holder.role == "admin"
+    assert place.holder("a-fixed-key-for-automation") is None
 
 
 def test_a_first_start_with_a_mistake_does_not_start(place: Place) -> None:

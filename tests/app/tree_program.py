@@ -28,7 +28,11 @@ def main() -> int:
         kek=b"k" * 32,
         pepper=b"p" * 32,
     )
-    return serve(options, Log("supervisor", "debug"), lambda bound, shown: print("started", bound[0].port, flush=True))
+    return serve(options, Log("supervisor", "debug"), lambda bound, shown: print("started", bound[0].port, flush=True), say)
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

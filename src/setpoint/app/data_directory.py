@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 FORMAT = 1
 FOLDERS = ("control", "traces", "traces/index", "spool", "spool/quarantine", "snapshots", "cache", "blobs", "tmp", "run")
@@ -33,6 +34,18 @@ class DataDirectory:
         self.path = path
         self.lock_fd = lock_fd
 
+    def claim(self, keys: str) -> None:
+        """Notes whose keys the directory is sealed with. Raises DataDirectoryError when it was sealed with others, for then no gateway
+        key would be known any more, that of the administrator included. `keys` tells key files apart and gives nothing of them away."""
+        mark = _read_mark(self.path) or {}
+        if "keys" not in mark:
+            _write_mark(self.path, mark | {"keys": keys})
+        elif mark["keys"] != keys:
+            raise DataDirectoryError(
+                f"{self.path} was sealed with another key file, without which no gateway key in it works. "
+                "Restore that file from your backup and name it in security.key_file, or use another storage.data_dir."
+            )
+
     def close(self) -> None:
         os.close(self.lock_fd)
 
@@ -47,14 +60,19 @@ def take(path: Path) -> DataDirectory:
         for folder in ("", *FOLDERS):
             (path / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
-        directory = DataDirectory(path, _lock(path))
+        lock_fd = _lock(path)
+        try:
+            _check_format(path)
+            for folder in WIPED:
+                _wipe(path / folder)
+        except BaseException:
+            os.close(lock_fd)
+            raise
     except OSError as error:
         advice = "Set storage.data_dir to a local directory you can write."
-        raise DataDirectoryError(f"cannot use {path} as data directory: {error.strerror}. {advice}") from error
-    _check_format(path)
-    for folder in WIPED:
-        _wipe(path / folder)
-    return directory
+        what = f" ({error.filename})" if error.filename else ""
+        raise DataDirectoryError(f"cannot use {path} as data directory: {error.strerror}{what}. {advice}") from error
+    return DataDirectory(path, lock_fd)
 
 
 def socket_path(data_dir: Path, name: str) -> str:
@@ -67,6 +85,11 @@ def socket_path(data_dir: Path, name: str) -> str:
     if short.stat().st_uid != os.getuid():
         raise DataDirectoryError(f"{short} belongs to another user; set XDG_RUNTIME_DIR or use a shorter storage.data_dir.")
     return str(short / name)
+
+
+def keys_of(path: Path) -> str | None:
+    """The mark of the keys that the directory was claimed with."""
+    return (_read_mark(path) or {}).get("keys")
 
 
 def owner_pid(path: Path) -> int | None:
@@ -135,17 +158,38 @@ def _is_alive(pid: int | None) -> bool:
 
 
 def _check_format(path: Path) -> None:
-    mark = path / "FORMAT"
-    if not mark.exists():
-        mark.write_text(json.dumps({"format": FORMAT, "install": str(uuid.uuid4())}) + "\n")
-        return
-    try:
-        found = json.loads(mark.read_text())["format"]
-    except (ValueError, KeyError, TypeError):
-        found = "unreadable"
-    if found != FORMAT:
+    mark = _read_mark(path)
+    if mark is None:
+        _write_mark(path, {"format": FORMAT, "install": str(uuid.uuid4())})
+    elif mark.get("format") != FORMAT:
         advice = "Use the version that wrote it, or another storage.data_dir."
-        raise DataDirectoryError(f"{path} has layout {found}, this version reads layout {FORMAT}. {advice}")
+        raise DataDirectoryError(f"{path} has layout {mark.get('format', 'unreadable')}, this version reads layout {FORMAT}. {advice}")
+
+
+def _read_mark(path: Path) -> dict[str, Any] | None:
+    """What FORMAT says; None when there is none yet, empty when nobody can tell."""
+    try:
+        found = json.loads((path / "FORMAT").read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_mark(path: Path, mark: dict[str, Any]) -> None:
+    """Whole or not at all: half a mark would lock everybody out."""
+    draft = path / "tmp" / "FORMAT"
+    with draft.open("w") as file:
+        file.write(json.dumps(mark) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path / "FORMAT")
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _wipe(folder: Path) -> None:

@@ -15,8 +15,8 @@ from typing import Literal
 
 from setpoint.adapters.files.snapshots import SnapshotFiles
 from setpoint.app.ctl_client import SupervisorGoneError, ask
-from setpoint.app.data_directory import is_locked, owner_pid
-from setpoint.app.key_file import KeyFileError, load, path_of
+from setpoint.app.data_directory import is_locked, keys_of, owner_pid
+from setpoint.app.key_file import KeyFileError, load, mark_of, path_of
 from setpoint.app.settings import Settings, SettingsError, load_settings, preset_of
 from setpoint.app.tree import ConfigSource
 from setpoint.ports.snapshots import Loaded
@@ -87,7 +87,9 @@ def _key_file(patient: Patient) -> Iterator[Finding]:
         yield Finding("key file", "ok", f"{path} is not there yet", "the first start makes it")
         return
     try:
-        load(patient.settings, patient.source.path)
+        found = mark_of(load(patient.settings, patient.source.path).pepper)
+        if found != (keys_of(patient.settings.data_dir) or found):
+            raise KeyFileError(f"{path} is not the key file that {patient.settings.data_dir} was sealed with")
         yield Finding("key file", "ok", str(path) if patient.settings.security.key is None else "from security.key")
     except KeyFileError as error:
         yield Finding("key file", "wrong", str(error), f"restore {path}")

@@ -24,7 +24,8 @@ from setpoint.app.ctl_client import SupervisorGoneError, ask_async
 from setpoint.app.data_directory import socket_path
 from setpoint.app.engine_control import Control, Reloaded, open_control
 from setpoint.app.service_context import Conversation, ServiceContext
-from setpoint.app.settings import load_settings
+from setpoint.app.settings import Settings, SettingsError, load_settings
+from setpoint.control.draft import Problem
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.plan import Plan
 from setpoint.domain.snapshot import Current
@@ -69,13 +70,21 @@ def _control(context: ServiceContext, clock: Clock, announce: Callable[[Current]
     """The control plane, published. What only a person can act on is told."""
     source = context.config
     assert context.keyring is not None, "the engine is always born with the keyring"
-    settings = load_settings(source.path, os.environ, source.overrides, source.profile)
+    settings: Settings | tuple[Problem, ...]
+    try:
+        settings = load_settings(source.path, os.environ, source.overrides, source.profile)
+    except SettingsError as error:
+        settings = error.problems
     control = open_control(context.data_dir, settings, context.keyring, clock, announce)
-    if control.first_admin:
-        context.tell(f"show admin key      {control.first_admin}   (shown this once)")
+    _show_admin(context, control.first_admin)
     for problem in control.problems:
         context.log.error("the configuration cannot be used; the last good one stays", problem=str(problem))
     return control
+
+
+def _show_admin(context: ServiceContext, token: str | None) -> None:
+    if token:
+        context.tell(f"show admin key      {token}   (shown this once)")
 
 
 def _announcer(
@@ -107,6 +116,7 @@ async def _reload(context: ServiceContext, control: Control) -> None:
     """Reads the configuration again; one with mistakes changes nothing."""
     result = await asyncio.to_thread(control.reload, context.config)
     if isinstance(result, Reloaded):
+        _show_admin(context, result.first_admin)
         context.log.info("configuration read again", version=result.plan.version, restart_needed=list(result.restart_needed))
         return
     for problem in result:

@@ -38,13 +38,16 @@ class Reloaded(msgspec.Struct, frozen=True):
 
     plan: Plan
     restart_needed: tuple[str, ...] = ()
+    first_admin: str | None = None
+    """The token of an admin key that had to be made because the settings took theirs away. Show it to a person, once."""
 
 
 @dataclass(slots=True)
 class Control:
     """The control plane of one data directory. Its methods may be called from any thread, and wait for the disk."""
 
-    settings: Settings
+    settings: Settings | None
+    """What counts now; None while the file that says so cannot be read and an earlier plan counts."""
     keys: GatewayKeys
     store: ControlStore
     publisher: Publisher
@@ -79,9 +82,15 @@ class Control:
         published = self.publish(settings, "reload")
         if not isinstance(published, Plan):
             return published
-        self.keys.ensure_admin(_fixed_admin(settings))
-        changed = [name for name in RESTART_SECTIONS if getattr(before, name) != getattr(settings, name)]
-        return Reloaded(published, tuple(changed))
+        made = self.keys.ensure_admin(_fixed_admin(settings))
+        changed = [name for name in RESTART_SECTIONS if before is not None and getattr(before, name) != getattr(settings, name)]
+        return Reloaded(published, tuple(changed), made)
+
+    def start(self, settings: Settings) -> tuple[Problem, ...]:
+        """Makes `settings` count and an admin key exist; returns what keeps them from counting."""
+        self.first_admin = self.keys.ensure_admin(_fixed_admin(settings))
+        published = self.publish(settings, "start")
+        return () if isinstance(published, Plan) else published
 
     def take_back(self, name: str) -> Plan | None:
         """A worker refused plan `name`: the one before it counts again. None when there is nothing to go back to."""
@@ -93,13 +102,13 @@ class Control:
 
 def open_control(
     data_dir: Path,
-    settings: Settings,
+    settings: Settings | tuple[Problem, ...],
     keyring: Keyring,
     clock: Clock,
     announce: Callable[[Current], None] | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Control:
-    """The control plane, with `settings` published.
+    """The control plane, with `settings` published; or what keeps them from being read, so that keys can be revoked meanwhile all the same.
 
     `announce` is told of each publication and must not wait. Raises ControlStoreError or OSError when the directory cannot be used, and
     SettingsError when the settings make no plan and none was published before; else the plan that counts goes on counting.
@@ -109,14 +118,11 @@ def open_control(
     files = SnapshotFiles(data_dir)
     publisher = Publisher(store, files, files, clock, _sealer(keyring, random_bytes), _unsealer(keyring), announce or _tell_nobody)
     keys = GatewayKeys(store, publisher, keyring.pepper, clock, random_bytes)
-    control = Control(settings, keys, store, publisher, data_dir, clock)
+    control = Control(settings if isinstance(settings, Settings) else None, keys, store, publisher, data_dir, clock)
     publisher.catch_up()
-    control.first_admin = keys.ensure_admin(_fixed_admin(settings))
-    published = control.publish(settings, "start")
-    if not isinstance(published, Plan):
-        if control.plan is None:
-            raise SettingsError(published)
-        control.problems = published
+    control.problems = control.start(settings) if isinstance(settings, Settings) else settings
+    if control.problems and control.plan is None:
+        raise SettingsError(control.problems)
     return control
 
 

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from setpoint.app.settings import Settings
-from setpoint.kit.sealing import KEYRING_BYTES, Keyring
+from setpoint.kit.sealing import KEYRING_BYTES, Keyring, key_digest
 
 NAME = "setpoint.key"
 
@@ -66,6 +66,11 @@ def make(path: Path) -> None:
         file.write(base64.b64encode(secrets.token_bytes(KEYRING_BYTES)) + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def mark_of(pepper: bytes) -> str:
+    """What a data directory keeps of the key file that it belongs to."""
+    return key_digest(pepper, b"setpoint data directory").hex()
 
 
 def _decode(text: str, source: str) -> Keyring:

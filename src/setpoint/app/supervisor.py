@@ -25,6 +25,7 @@ from setpoint.app.ctl_client import NAME as CTL_NAME
 from setpoint.app.ctl_server import Answer, CtlServer
 from setpoint.app.data_directory import DataDirectory, socket_path, take
 from setpoint.app.fsync_thread import FsyncThread, SpoolSync
+from setpoint.app.key_file import mark_of
 from setpoint.app.listeners import Bound, Purpose, activated, listen
 from setpoint.app.prctl import adopt_orphans
 from setpoint.app.processes import Process, Service, Tree
@@ -44,17 +45,20 @@ BEHIND_S = 5.0
 
 
 Started = Callable[[tuple[Bound, ...], list[str]], None]
+Show = Callable[[str], None]
 
 
-def serve(options: TreeOptions, log: Log, started: Started | None = None) -> int:
+def serve(options: TreeOptions, log: Log, started: Started | None = None, show: Show | None = None) -> int:
     """Runs the tree until it is told to stop; returns the exit code.
 
     `started` is called once the tree stands, every worker ready, with the listeners and what the engine wants to have shown to a person.
+    `show` is called with each line that comes later, or that waited for a tree which never stood.
     Raises DataDirectoryError and ListenError before anything was started.
     """
     directory = take(options.data_dir)
+    directory.claim(mark_of(options.pepper))
     listeners = bind_all(options, log)
-    supervisor = Supervisor(options, directory, listeners, log, SystemClock(), started)
+    supervisor = Supervisor(options, directory, listeners, log, SystemClock(), started, show)
     return supervisor.run()
 
 
@@ -85,9 +89,11 @@ class Supervisor:
         log: Log,
         clock: Clock,
         started: Started | None = None,
+        show: Show | None = None,
     ) -> None:
         self._options, self._directory, self._listeners = options, directory, listeners
         self._log, self._clock, self._on_started = log, clock, started
+        self._show = show or (lambda _: None)
         self._started_ns = clock.wall_ns()
         self._loop = PollLoop(clock)
         self._publishing = Publishing(self._loop, self._live_workers)
@@ -116,6 +122,8 @@ class Supervisor:
         ctl.close()
         restore()
         self._directory.close()
+        for line in self._shown:
+            self._show(line)
         self._log.info("stopped", exit_code=self._exit_code)
         return self._exit_code
 
@@ -149,7 +157,8 @@ class Supervisor:
                 service.start()
         if self._on_started and all(s.has_settled for s in self._services) and all(w.is_ready for w in self._workers):
             tell, self._on_started = self._on_started, None
-            tell(self._listeners, self._shown)
+            shown, self._shown = self._shown, []
+            tell(self._listeners, shown)
 
     def _may_start(self, service: Service) -> bool:
         """A worker needs something to serve: the last published snapshot, or on a first start the engine's first one."""
@@ -166,8 +175,10 @@ class Supervisor:
     def _heard(self, service: Service, process: Process, word: str, rest: str) -> None:
         if word in ("acked", "nacked"):
             self._publishing.heard(service, process, word, rest)
-        elif word == "show":
+        elif word == "show" and self._on_started:
             self._shown.append(rest)
+        elif word == "show":
+            self._show(rest)
         elif word == "drained":
             self._log.info("drained", service=service.name, pid=process.pid)
         else:

@@ -56,7 +56,8 @@ def _run(settings: Settings, source: ConfigSource, level: Level, pretty: bool) -
         options = tree_options(settings, keyring, source, level, pretty)
         if options.tls and (problem := problem_with(options.tls)):
             end(USAGE, problem)
-        return serve_tree(options, Log("supervisor", level, pretty), lambda bound, shown: _greet(settings, source, bound, shown))
+        log = Log("supervisor", level, pretty)
+        return serve_tree(options, log, lambda bound, shown: _greet(settings, source, bound, shown), _say)
     except (DataDirectoryError, KeyFileError) as error:
         end(REFUSED, str(error))
     except ListenError as error:
@@ -71,10 +72,14 @@ def _level(given: str | None, settings: Settings) -> Level:
     return level
 
 
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
 def _greet(settings: Settings, source: ConfigSource, listeners: tuple[Bound, ...], shown: list[str]) -> None:
     """What a person wants to know first, once the gateway serves."""
     for line in greeting(settings, source, listeners, shown):
-        typer.echo(line, err=True)
+        _say(line)
 
 
 def greeting(settings: Settings, source: ConfigSource, listeners: tuple[Bound, ...], shown: list[str]) -> list[str]:
