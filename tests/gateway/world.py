@@ -252,7 +252,14 @@ class World:
 @contextmanager
 def world(plan: Plan | None = None, keys: KeyTable | None = None, **members: Any) -> Iterator[World]:
     with virtual_loop() as loop:
-        yield World(loop, plan or plan_of(), keys, **members)
+        w = World(loop, plan or plan_of(), keys, **members)
+        try:
+            yield w
+        finally:
+            w.lane.abort_all()
+            loop.spin()
+            w.workshop.abort()
+            w.engine.abort()
 
 
 # ---- what is said on the wires
