@@ -27,6 +27,8 @@ from setpoint.gateway.deadlines import Deadline, Deadlines
 PIPELINE_MAX = 128
 """Complete requests that may wait behind the active one; the connection is closed beyond."""
 HEADERS_MAX = 200
+PIECES_MAX = 64
+"""Pieces of a body that are kept as they came; a body in chunks of two bytes would else hold 27 times its size in objects."""
 _UPGRADE_HEADERS = frozenset({b"upgrade", b"connection", b"http2-settings", b"keep-alive"})
 _H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -68,7 +70,7 @@ class Request:
         self.fault: Refusal | None = None
         self.headers: dict[bytes, bytes] = {}
         self.repeated: list[tuple[bytes, bytes]] = []
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | bytearray] = []
         self.body = b""
         self.size = 0
         self.keep_alive = True
@@ -288,7 +290,11 @@ class ClientConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         request = self._request
-        request.pieces.append(data)
+        pieces = request.pieces
+        if len(pieces) > PIECES_MAX:
+            pieces[-1] += data
+        else:
+            pieces.append(data if len(pieces) < PIECES_MAX else bytearray(data))
         request.size += len(data)
         self._lane.body_bytes_held += len(data)
         if request.size > self._lane.limits.body_bytes_max:
@@ -305,7 +311,7 @@ class ClientConnection(asyncio.Protocol):
             return  # queued by _upgraded, once it is known what the bytes behind the head are
         pieces = request.pieces
         if pieces:
-            request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            request.body = b"".join(pieces)
             request.pieces = []
         if len(self._queue) >= PIPELINE_MAX:
             raise Refusal(Fault(FaultKind.overloaded, f"More than {PIPELINE_MAX} requests were pipelined on one connection."))
@@ -319,6 +325,7 @@ class ClientConnection(asyncio.Protocol):
         if request.headers.get(b"upgrade", b"").lower() == b"websocket" and request.method == b"GET":
             self._held = data[offset:]
             self._stage = OVER
+            request.keep_alive = False  # spliced or refused, no request can follow
             self._queue.append(request)
             if self._active is None:
                 self._next()
