@@ -14,7 +14,7 @@ def end(**more: int) -> fold.Head:
 
 
 TAIL = RecordTail(route="chat", provider="openai", model="gpt")
-OWN = 'route="chat",provider="openai",model="gpt"'
+OWN = 'route="chat",provider="openai",model="gpt",surface="openai_chat"'
 GEN_AI = 'gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="gpt"'
 
 
@@ -39,6 +39,23 @@ def test_an_exchange_is_in_every_family_once() -> None:
         assert line in text.splitlines()
 
 
+def test_no_series_comes_twice_when_a_model_is_asked_through_two_surfaces() -> None:
+    folded = Fold()
+    folded.add(end(surface=1), TAIL)
+    folded.add(end(surface=2), TAIL)
+    series = [line.rpartition(" ")[0] for line in folded.render(dict.fromkeys(fold.GAUGES, 1)).splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
+
+
+def test_every_family_has_help_and_type_before_its_first_sample() -> None:
+    folded = Fold()
+    folded.add(end(), TAIL)
+    lines = folded.render(dict.fromkeys(fold.GAUGES, 1)).splitlines()
+    helped = [line.split()[2] for line in lines if line.startswith("# HELP")]
+    assert helped == [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(helped) == len(set(helped))
+
+
 def test_the_saved_state_goes_on_where_it_was() -> None:
     first = Fold()
     first.add(end(), TAIL)
@@ -55,7 +72,7 @@ def test_labels_are_bounded_and_the_rest_is_counted_as_other() -> None:
         folded.add(end(), RecordTail(route="chat", provider="openai", model=f"m{no}"))
     lines = [line for line in folded.render({}).splitlines() if line.startswith("setpoint_exchanges_total{")]
     assert len(lines) == fold.CELLS_MAX + 1
-    assert 'setpoint_exchanges_total{route="other",provider="other",model="other",outcome="ok",cache="miss"} 50' in lines
+    assert 'setpoint_exchanges_total{route="other",provider="other",model="other",surface="other",outcome="ok",cache="miss"} 50' in lines
 
 
 def test_a_model_name_no_provider_was_asked_for_is_no_label() -> None:

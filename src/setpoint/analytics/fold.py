@@ -44,6 +44,27 @@ OPERATIONS = {
 TOKEN_CLASSES = ("input", "cached_read", "cache_write", "output", "reasoning", "audio_input", "audio_output", "image_input")
 
 
+GAUGES = {
+    "setpoint_trace_unsealed": "Traces that no segment holds yet.",
+    "setpoint_trace_pending": "Exchanges that began and did not end.",
+    "setpoint_spool_backlog_bytes": "Bytes of spool that wait to be read.",
+    "setpoint_trace_records_total": "Records read from the spools.",
+    "setpoint_trace_sealed_total": "Traces sealed into segments.",
+    "setpoint_trace_seals_total": "Segments written.",
+    "setpoint_trace_merges_total": "Merges of small segments.",
+    "setpoint_trace_refused_total": "Records that could not be understood.",
+    "setpoint_trace_worker_died_total": "Exchanges whose worker died.",
+    "setpoint_trace_disk_full_total": "Seals that found the disk full.",
+    "setpoint_trace_io_errors_total": "Reads and writes that the disk refused.",
+    "setpoint_trace_store_errors_total": "Changes that the catalog or the index refused.",
+    "setpoint_spool_torn_total": "Torn blocks in spools.",
+    "setpoint_spool_torn_bytes_total": "Bytes in torn blocks.",
+    "setpoint_spool_doubled_records_total": "Records met a second time, and left out.",
+    "setpoint_spool_missing_records_total": "Records missing from the gapless count of their writer.",
+}
+"""What ingest says of itself besides, with a line of help each."""
+
+
 class Cell(msgspec.Struct, array_like=True):
     """What is known of one (route, provider, model, surface)."""
 
@@ -119,11 +140,12 @@ class Fold:
         return msgspec.msgpack.encode(list(self._cells.values()))
 
     def render(self, gauges: dict[str, int]) -> str:
-        """Prometheus text format 0.0.4. `gauges` are `setpoint_*` values of ingest itself, by full name; `_total` names are counters."""
+        """Prometheus text format 0.0.4. `gauges` are values of ingest itself, by the names in GAUGES; `_total` names are counters."""
         self.changed = False
         lines = [*self._gen_ai(), *self._setpoint()]
         for name, value in gauges.items():
-            lines += (f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}", f"{name} {value}")
+            kind = "counter" if name.endswith("_total") else "gauge"
+            lines += (f"# HELP {name} {GAUGES[name]}", f"# TYPE {name} {kind}", f"{name} {value}")
         return "\n".join(lines) + "\n"
 
     def _new_cell(self, key: tuple[str, str, str, int]) -> Cell:
@@ -226,7 +248,8 @@ def _histogram(
 
 
 def _own_labels(c: Cell) -> str:
-    return f'route="{_escaped(c.route)}",provider="{_escaped(c.provider)}",model="{_escaped(c.model)}"'
+    """All that makes a cell a cell: with less, two of them would be one series."""
+    return f'route="{_escaped(c.route)}",provider="{_escaped(c.provider)}",model="{_escaped(c.model)}",surface="{Surface(c.surface).name}"'
 
 
 def _escaped(text: str) -> str:
