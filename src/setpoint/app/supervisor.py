@@ -39,6 +39,8 @@ from setpoint.runtime.poll_loop import PollLoop
 from setpoint.runtime.service import overall
 
 SNAPSHOT_POLL_S = 0.05
+WORKERS_FIRST_S = 2.0
+"""How long at a start everything else waits for the workers."""
 OPEN_FILES_WANTED = 65_536
 BEHIND_S = 5.0
 """What the services behind the workers have for their own end."""
@@ -95,6 +97,8 @@ class Supervisor:
         self._log, self._clock, self._on_started = log, clock, started
         self._show = show or (lambda _: None)
         self._started_ns = clock.wall_ns()
+        self._began_s = clock.now_s()
+        self._served = False
         self._loop = PollLoop(clock)
         self._publishing = Publishing(self._loop, self._live_workers)
         self._roll: Roll | None = None
@@ -161,11 +165,20 @@ class Supervisor:
             tell(self._listeners, shown)
 
     def _may_start(self, service: Service) -> bool:
-        """A worker needs something to serve: the last published snapshot, or on a first start the engine's first one."""
-        if service not in self._workers or (self._directory.path / "snapshots" / "CURRENT").exists():
-            return True
-        self._loop.call_after(SNAPSHOT_POLL_S, self._start_due)
-        return False
+        """A worker needs something to serve: the last published snapshot, or on a first start the engine's first one.
+
+        Everything else waits for the workers, so that traffic is served first when all start at once on few cores; but not for long.
+        """
+        published = (self._directory.path / "snapshots" / "CURRENT").exists()
+        if service in self._workers:
+            may = published
+        else:
+            hurries = service is self._zygote or (service.name == "engine" and not published)
+            self._served = self._served or all(w.has_settled for w in self._workers)
+            may = hurries or self._served or self._clock.now_s() - self._began_s > WORKERS_FIRST_S
+        if not may:
+            self._loop.call_after(SNAPSHOT_POLL_S, self._start_due)
+        return may
 
     def _commands(self) -> Any:
         return self._zygote.current.born.commands if self._zygote.current else None

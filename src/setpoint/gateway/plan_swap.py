@@ -57,7 +57,8 @@ class Workshop:
         secret = b""
         if upstream.api_key_sealed is not None:
             secret = open_sealed(self._keyring.kek, upstream.api_key_sealed, b"upstream/" + upstream.name.encode())
-        return Line(upstream, Pool(upstream, self._tls_for(upstream), self._loop, self._deadlines), secret)
+        pool = Pool(upstream, self._tls_for(upstream), self._loop, self._deadlines, patient=True)
+        return Line(upstream, pool, secret)
 
 
 def check_targets(plan: Plan) -> None:

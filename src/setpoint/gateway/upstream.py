@@ -27,6 +27,7 @@ from setpoint.gateway.drive import Drive
 
 QUEUE_MAX = 4_096
 """Calls of one upstream that wait for a connection; the next one is `overloaded`."""
+RECONNECT_S = 0.05
 IDLE_S = 55.0
 """A kept connection is closed after this; below the 60 s at which many servers close theirs."""
 HEAD_BYTES_MAX = 65_536
@@ -362,7 +363,17 @@ def _what_is_wrong(error: Exception) -> str:
 class Pool:
     """The connections of one upstream in one worker."""
 
-    def __init__(self, upstream: Upstream, tls: ssl.SSLContext | None, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        tls: ssl.SSLContext | None,
+        loop: asyncio.AbstractEventLoop,
+        deadlines: Deadlines,
+        *,
+        patient: bool = False,
+    ) -> None:
+        """`patient`: a Unix socket that nobody listens on yet is tried again until the connect deadline."""
+        self._patient = patient
         self.upstream = upstream
         self.deadlines = deadlines
         self._tls = tls
@@ -428,7 +439,7 @@ class Pool:
         try:
             async with asyncio.timeout(connect_s):
                 if upstream.unix_path is not None:
-                    await self._loop.create_unix_connection(lambda: UpstreamConnection(self), upstream.unix_path)
+                    await self._open_unix(upstream.unix_path)
                 else:
                     host = upstream.host
                     await self._loop.create_connection(
@@ -442,6 +453,18 @@ class Pool:
             self._refuse_one(FaultKind.upstream_unreachable, f"The upstream cannot be reached: {error.strerror or error}.")
         except ValueError as error:
             self._refuse_one(FaultKind.upstream_unreachable, f"The upstream's address cannot be used: {error}.")
+
+    async def _open_unix(self, path: str) -> None:
+        """A server behind a Unix socket is of this machine and often of this tree: while it restarts, wait instead of failing."""
+        while True:
+            try:
+                await self._loop.create_unix_connection(lambda: UpstreamConnection(self), path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if not self._patient:
+                    raise
+                await asyncio.sleep(RECONNECT_S)
+            else:
+                return
 
     def _refuse_one(self, kind: FaultKind, message: str) -> None:
         if self._waiting:
