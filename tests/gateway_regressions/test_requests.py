@@ -7,7 +7,7 @@ from setpoint.testing.gateway import wait_for
 from setpoint.testing.raw_client import RawClient, request_bytes
 from setpoint.testing.stage import stage
 
-CHUNKS = 100_000
+CHUNKS = 400_000
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nauthorization: Bearer %b\r\n\r\n"
 
 
@@ -27,7 +27,7 @@ def test_a_body_in_chunks_of_two_bytes_is_held_in_about_its_own_size() -> None:
             held, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert held < 10 * CHUNKS
+        assert held < 12 * CHUNKS  # as one object each they were 50
 
 
 def test_a_body_in_many_pieces_is_put_together_in_order() -> None:

@@ -87,6 +87,7 @@ class GatewayLane:
         if len(self.connections) >= self.limits.connections_max:
             return False
         self.connections.add(connection)
+        self.meter.connected()
         return True
 
     def closed(self, connection: ClientConnection) -> None:
@@ -221,6 +222,7 @@ class GatewayLane:
     def commit(self, exchange: Exchange, relay: Relay, headers: bytes) -> None:
         """A stream begins: its BEGIN record first, then its bytes."""
         relay.commit()
+        self.meter.stream_opened()
         request = exchange.request
         head_bytes = stream_head(
             exchange, headers, self.date_line(), keep_alive=request.keep_alive and not self.draining and not request.http10

@@ -22,6 +22,8 @@ class Meter:
         """An exchange ended: everything that is known of it only now."""
         page = self.page
         page[at.IN_FLIGHT] -= 1
+        if exchange.streamed:
+            page[at.OPEN_STREAMS] -= 1
         seen = 0 if outcome is Outcome.client_gone and not exchange.streamed else status // 100
         page[at.REQUESTS + exchange.surface.number * at.STATUS_CLASSES + seen] += 1
         page[at.ATTEMPTS] += exchange.attempts
@@ -62,11 +64,13 @@ class Meter:
         else:
             page[at.UNPRICED_ANSWERS] += 1
 
-    def stream_opened(self) -> None:
-        self.page[at.OPEN_STREAMS] += 1
+    def connected(self) -> None:
+        """A client's connection was accepted."""
+        self.page[at.CONNECTIONS] += 1
 
-    def stream_closed(self) -> None:
-        self.page[at.OPEN_STREAMS] -= 1
+    def stream_opened(self) -> None:
+        """A stream is committed; `finished` closes it."""
+        self.page[at.OPEN_STREAMS] += 1
 
     def retried(self) -> None:
         self.page[at.RETRIES] += 1
