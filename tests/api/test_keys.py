@@ -1,6 +1,7 @@
 """The keys and config faces: what they answer, to whom, and where a secret is shown."""
 
 import asyncio
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,18 @@ def test_a_list_goes_on_where_its_cursor_says(face: Face) -> None:
     assert seen[1:] == made
     assert face.ask("GET", "/api/v1/keys?cursor=nonsense")[0] == 400
     assert face.ask("GET", "/api/v1/keys?limit=1001")[0] == 400
+
+
+@pytest.mark.parametrize("text", ["key -1", "key 99999999999999999999", "key x", "7", "key ²"])
+def test_a_cursor_that_no_list_gave_is_refused(face: Face, text: str) -> None:
+    cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    assert face.ask("GET", f"/api/v1/keys?cursor={cursor}")[0] == 400
+
+
+def test_a_key_beyond_the_calendar_is_refused_and_the_list_stays_whole(face: Face) -> None:
+    wish = {"name": "a", "expires_at": "9999-12-31T23:59:59-14:00"}
+    assert face.ask("POST", "/api/v1/keys", wish)[0] == 400
+    assert face.ask("GET", "/api/v1/keys")[0] == 200
 
 
 def test_rotation_gives_another_token_for_the_same_key(face: Face) -> None:

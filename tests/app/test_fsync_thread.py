@@ -3,6 +3,8 @@
 import errno
 from pathlib import Path
 
+from tests.app.process_tree import until
+
 from setpoint.app.fsync_thread import FsyncThread, SpoolSync
 
 
@@ -73,3 +75,17 @@ def test_the_thread_syncs_what_came_last_before_it_ends(tmp_path: Path) -> None:
     (tmp_path / "a.sp").write_bytes(b"x")
     thread.close()
     assert disk.synced == ["a.sp"]
+
+
+def test_a_directory_that_cannot_be_read_for_a_while_is_told_once_and_read_again(tmp_path: Path) -> None:
+    disk = Disk()
+    folder = tmp_path / "spool"
+    spools = SpoolSync(folder, disk.alarm, disk.sync)
+    thread = FsyncThread(spools, period_s=0.001)
+    thread.start()
+    until(lambda: disk.alarms, "the alarm")
+    folder.mkdir()
+    (folder / "a.sp").write_bytes(b"x")
+    until(lambda: disk.synced, "the sync")
+    thread.close()
+    assert disk.alarms == [f"{folder}: No such file or directory"]

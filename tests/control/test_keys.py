@@ -130,6 +130,7 @@ def test_an_unknown_key_is_not_found(desk: Desk) -> None:
         (KeyWish("a", rpm=-1), "rpm"),
         (KeyWish("a", burst=2**40), "rpm"),
         (KeyWish("a", expires_s=START_S), "expires_at"),
+        (KeyWish("a", expires_s=253_402_300_800), "expires_at"),
     ],
 )
 def test_a_wish_that_makes_no_sense_says_which_part(desk: Desk, wish: KeyWish, param: str) -> None:

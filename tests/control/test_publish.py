@@ -128,6 +128,27 @@ def test_a_revocation_that_could_not_be_published_is_said_and_comes_with_the_nex
     assert (desk.holder(one.token), desk.holder(other.token)) == (None, None)
 
 
+def test_a_revocation_that_could_not_be_published_comes_when_it_is_asked_for_again(desk: Desk, tmp_path: Path) -> None:
+    one = desk.create()
+    (tmp_path / "tmp").rename(tmp_path / "away")
+    (tmp_path / "tmp").write_bytes(b"in the way")
+    for _ in range(2):
+        with pytest.raises(OSError):
+            desk.keys.revoke(one.key.public_id, "test")
+    assert desk.holder(one.token) is not None
+    (tmp_path / "tmp").unlink()
+    desk.keys.revoke(one.key.public_id, "test")
+    assert desk.holder(one.token) is None
+    assert not desk.publisher.behind
+
+
+def test_settling_what_is_settled_publishes_nothing(desk: Desk) -> None:
+    desk.create()
+    before = desk.served().current
+    desk.publisher.settle()
+    assert desk.served().current == before
+
+
 # Restarts
 
 

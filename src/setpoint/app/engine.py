@@ -26,14 +26,18 @@ from setpoint.app.engine_control import Control, Reloaded, open_control
 from setpoint.app.service_context import Conversation, ServiceContext
 from setpoint.app.settings import Settings, SettingsError, load_settings
 from setpoint.control.draft import Problem
+from setpoint.control.publish import Publisher
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.plan import Plan
 from setpoint.domain.snapshot import Current
+from setpoint.ports.control_store import ControlStoreError
 from setpoint.runtime.clock import Clock, SystemClock
 
 SOCKET_NAME = "engine.sock"
 QUERY_SOCKET = "query.sock"
 BACKLOG = 1024
+SETTLE_S = 1.0
+"""How often keys that could not be published are tried again."""
 HEAD_BYTES_MAX = 64 * 1024
 """More than the worker lets through, so the worker is the one that refuses."""
 
@@ -52,6 +56,7 @@ async def _serve(context: ServiceContext, clock: Clock) -> None:
         control = _control(context, clock, _announcer(context, spawn, lambda name: control.take_back(name)))
         conversation = Conversation(context, reload=lambda: spawn(_reload(context, control)))
         following = group.create_task(conversation.follow())
+        settling = group.create_task(_settle(context, control.publisher))
         server = _server(build(_routers(context, clock, control), context.log, clock))
         serving = group.create_task(server.serve(sockets=[_listen(socket_path(context.data_dir, SOCKET_NAME))]))
         gc.collect()
@@ -63,6 +68,7 @@ async def _serve(context: ServiceContext, clock: Clock) -> None:
         server.should_exit = True
         await serving
         following.cancel()
+        settling.cancel()
     control.close()
 
 
@@ -110,6 +116,18 @@ def _announcer(
         loop.call_soon_threadsafe(spawn, announce(f"{current.epoch}-{current.version}"))
 
     return publish
+
+
+async def _settle(context: ServiceContext, publisher: Publisher) -> None:
+    """A revocation that the disk refused must not wait for the next change of keys."""
+    while True:
+        await asyncio.sleep(SETTLE_S)
+        if not publisher.behind:
+            continue
+        try:
+            await asyncio.to_thread(publisher.settle)
+        except (OSError, ControlStoreError) as error:
+            context.log.error("keys are changed, but the workers do not know it yet; trying again", error=str(error))  # noqa: TRY400  the reason is one line
 
 
 async def _reload(context: ServiceContext, control: Control) -> None:

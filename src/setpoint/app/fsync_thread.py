@@ -21,18 +21,26 @@ class SpoolSync:
         self._folder, self._alarm, self._sync = folder, alarm, sync
         self._synced_bytes: dict[str, int] = {}
         self._fds: dict[str, int] = {}
+        self._is_blind = False
         self.suspect: set[str] = set()
         """Names of files whose sync failed; they are never synced again."""
 
     def tick(self) -> int:
         """Syncs what grew; returns how many files."""
         sizes = self._sizes()
+        self._is_blind = False
         for gone in self._fds.keys() - sizes.keys():
             self._forget(gone)
         dirty = [name for name, size in sizes.items() if size != self._synced_bytes.get(name, 0) and name not in self.suspect]
         for name in dirty:
             self._sync_one(name, sizes[name])
         return len(dirty)
+
+    def blind(self, error: OSError) -> None:
+        """The directory itself cannot be read; said once for each time that it becomes so."""
+        if not self._is_blind:
+            self._alarm(str(self._folder), error)
+        self._is_blind = True
 
     def close(self) -> None:
         for name in list(self._fds):
@@ -84,6 +92,13 @@ class FsyncThread:
 
     def _run(self) -> None:
         while not self._closing.wait(self._period_s):
-            self._spools.tick()
-        self._spools.tick()
+            self._look()
+        self._look()
         self._spools.close()
+
+    def _look(self) -> None:
+        """A directory that cannot be read now may be readable a moment later; the thread must be there then."""
+        try:
+            self._spools.tick()
+        except OSError as error:
+            self._spools.blind(error)

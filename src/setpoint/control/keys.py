@@ -20,6 +20,8 @@ from setpoint.runtime.clock import Clock
 NAME_CHARS_MAX = 100
 RATE_MAX = 2**31
 OVERLAP_S_MAX = 30 * 24 * 3600
+EXPIRES_S_MAX = 253_402_300_799
+"""The last second of the year 9999 (UTC), after which no RFC 3339 time can be written."""
 SECRETS_MAX = 8
 """Live secrets of one key; more means that rotations overlap without end."""
 
@@ -87,10 +89,13 @@ class GatewayKeys:
             return Issued(rotated, token)
 
     def revoke(self, public_id: str, actor: str) -> GatewayKey | Fault:
-        """Ends the key for good. A key that is revoked already stays as it is."""
+        """Ends the key for good. A key that is revoked already stays as it is, but workers that missed it hear of it."""
         with self._publisher.turn:
             key = self.find(public_id)
-            if isinstance(key, Fault) or key.revoked_s:
+            if isinstance(key, Fault):
+                return key
+            if key.revoked_s:
+                self._publisher.settle()
                 return key
             fault = self._last_admin_objection(key)
             if fault is not None:
@@ -178,6 +183,8 @@ def _objection(wish: KeyWish, now_s: int) -> Fault | None:
         return _bad("rpm", f"rpm and burst are between 0 (as the role has it) and {RATE_MAX}")
     if wish.expires_s and wish.expires_s <= now_s:
         return _bad("expires_at", "the key would have expired already; give a time in the future, or none")
+    if wish.expires_s > EXPIRES_S_MAX:
+        return _bad("expires_at", "the key would outlive the calendar; give an earlier time, or none, and it never expires")
     return None
 
 

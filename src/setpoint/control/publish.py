@@ -102,6 +102,12 @@ class Publisher:
             else:
                 self._publish_table()
 
+    def settle(self) -> None:
+        """What an earlier publication of keys could not bring to the workers, once more. Raises OSError when the disk still refuses."""
+        with self.turn:
+            if self.behind and self._current() is not None:
+                self._publish_table()
+
     def publish_changes(self, changes: Sequence[Change]) -> None:
         """Keys that the store holds already, to the workers. Raises OSError when the disk refuses; the store then is ahead."""
         with self.turn:

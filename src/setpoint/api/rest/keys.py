@@ -19,6 +19,8 @@ from setpoint.runtime.clock import Clock, rfc3339
 
 OVERLAP_S = 3_600
 LIMIT_MAX = 1_000
+KEY_NO_DIGITS_MAX = 18
+"""Of what the store can hold."""
 
 T = TypeVar("T")
 Reader = Annotated[PeerPrincipal, Depends(require("keys:read"))]
@@ -131,6 +133,9 @@ def _key_no(cursor: str | None) -> int:
         return 0
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        return int(text.removeprefix("key "))
+        number = text.removeprefix("key ")
+        if number == text or not number.isdigit() or len(number) > KEY_NO_DIGITS_MAX:
+            raise ValueError(text)
+        return int(number)
     except (binascii.Error, ValueError):
         raise ApiFault(Fault(FaultKind.bad_request, "This cursor is not one that a list of keys gave.", "cursor")) from None
