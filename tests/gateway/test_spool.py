@@ -23,7 +23,8 @@ def head(no: int, prompt_len: int = 0, answer_len: int = 0) -> bytes:
 
 def blocks(path: Path) -> list[Block]:
     data, at, found = path.read_bytes(), FILE_HEADER_BYTES, []
-    while (block := read_block(data, at)) is not None:
+    boot = int(path.stem.split("-")[1], 16)
+    while (block := read_block(data, at, boot)) is not None:
         found.append(block)
         at = block.end
     return found

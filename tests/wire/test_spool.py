@@ -136,3 +136,13 @@ def test_a_length_out_of_bounds_is_refused(total_len: int) -> None:
 def test_the_head_is_exactly_what_the_format_promises() -> None:
     assert spool.HEAD.size == spool.HEAD_BYTES == 128
     assert len(spool.encode_file_header(FileHeader(0, 0, 0, 0, 0))) == spool.FILE_HEADER_BYTES
+
+
+def test_a_block_of_another_life_is_not_a_block() -> None:
+    """A client that puts a whole valid block into its prompt does not know the boot number that its checksum would have to start from."""
+    forged = spool.encode_block([], [], [], 7)
+    data = b"torn...." + forged
+    assert spool.next_block_after_damage(data, 0, boot=0) is not None
+    assert spool.next_block_after_damage(data, 0, boot=0xDEADBEEF) is None
+    assert spool.read_block(spool.encode_close(9, boot=5), 0, boot=5) is not None
+    assert spool.read_block(spool.encode_close(9, boot=5), 0, boot=6) is None

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from setpoint.analytics.spool_reader import boot_of
 from setpoint.analytics.trace_view import list_item, whole_trace
 from setpoint.analytics.unsealed import NS_PER_DAY, attempt_of, day_no, day_text
 from setpoint.domain.faults import Fault, FaultKind
@@ -133,7 +134,7 @@ class TraceQueries:
             start, place = indexed.at >> 16, indexed.at & 0xFFFF
             header = self._files.read_at(fd, BLOCK_HEADER_BYTES, start)
             length = min(int.from_bytes(header[8:12], "little"), BLOCK_BYTES_MAX)
-            block = read_block(self._files.read_at(fd, length, start), 0)
+            block = read_block(self._files.read_at(fd, length, start), 0, boot_of(indexed.spool_name))
         finally:
             self._files.close(fd)
         if block is None or place >= block.n:

@@ -58,6 +58,10 @@ class SpoolFile:
     def name(self) -> str:
         return self.path.name
 
+    @property
+    def boot(self) -> int:
+        return self.life[1]
+
 
 @dataclass(slots=True)
 class Damage:
@@ -181,9 +185,9 @@ class SpoolFolder:
 
     def _whole_blocks(self, file: SpoolFile) -> list[Block]:
         data = self.files.read_at(file.fd, READ_BYTES, file.offset)
-        blocks = list(_blocks(data, file.offset))
+        blocks = list(_blocks(data, file.offset, file.boot))
         if not blocks and (length := _announced_bytes(data)) > len(data):
-            blocks = list(_blocks(self.files.read_at(file.fd, length, file.offset), file.offset))
+            blocks = list(_blocks(self.files.read_at(file.fd, length, file.offset), file.offset, file.boot))
         return self._advance(file, blocks)
 
     def _advance(self, file: SpoolFile, blocks: list[Block]) -> list[Block]:
@@ -196,9 +200,9 @@ class SpoolFolder:
     def _end(self, file: SpoolFile) -> list[Block]:
         """The writer is gone and no valid block is at the offset: the end, or damage with perhaps more behind it."""
         rest = self._rest(file, file.offset)
-        if (block := read_block(rest, 0)) is not None:
+        if (block := read_block(rest, 0, file.boot)) is not None:
             return self._advance(file, [_moved(block, file.offset)])
-        found = next_block_after_damage(rest, 0)
+        found = next_block_after_damage(rest, 0, file.boot)
         torn = rest if found is None else rest[: found.start]
         if torn:
             self._set_aside(f"{file.name}.{file.offset}", torn)
@@ -242,9 +246,15 @@ def parse_name(name: str) -> tuple[Life, int] | None:
         return None
 
 
-def _blocks(data: bytes, offset: int) -> Iterator[Block]:
+def boot_of(name: str) -> int:
+    """The boot number in a spool file's name; 0 when it is no such name."""
+    parsed = parse_name(name)
+    return parsed[0][1] if parsed else 0
+
+
+def _blocks(data: bytes, offset: int, boot: int) -> Iterator[Block]:
     at = 0
-    while (block := read_block(data, at)) is not None:
+    while (block := read_block(data, at, boot)) is not None:
         yield _moved(block, offset)
         at = block.end
 

@@ -82,7 +82,7 @@ class SpoolWriter:
         """
         if len(heads) > RECORDS_MAX or _block_bytes(heads, tails, bodies) > BLOCK_BYTES_MAX:
             return self._append_halves(heads, tails, bodies)
-        block = encode_block(heads, tails, bodies, self.next_seq)
+        block = encode_block(heads, tails, bodies, self.next_seq, self._boot)
         written = self._write(block) if self._ready() else False
         if not written and self._damaged and self._ready():
             written = self._write(block)
@@ -173,7 +173,7 @@ class SpoolWriter:
     def _retire(self, *, sync: bool) -> None:
         try:
             if self._fd >= 0 and not self._damaged:
-                self._files.write(self._fd, encode_close(self.next_seq))
+                self._files.write(self._fd, encode_close(self.next_seq, self._boot))
                 if sync:
                     self._files.sync(self._fd)
         except OSError:

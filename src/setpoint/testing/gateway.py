@@ -27,7 +27,7 @@ from setpoint.domain.principal import Principal, Role
 from setpoint.domain.trace import RecordKind
 from setpoint.kit.sealing import Keyring, key_digest, mint_token, seal
 from setpoint.testing.certificates import Certificate
-from setpoint.wire.spool import FILE_HEADER_BYTES, KIND_RECORDS, Record, read_block, records
+from setpoint.wire.spool import FILE_HEADER_BYTES, KIND_RECORDS, Record, decode_file_header, read_block, records
 
 _T = TypeVar("_T")
 
@@ -165,7 +165,8 @@ def _lay_out(data_dir: Path) -> None:
 
 def _records_of(path: Path) -> Iterator[Record]:
     data, at = path.read_bytes(), FILE_HEADER_BYTES
-    while (block := read_block(data, at)) is not None:
+    header = decode_file_header(data[:FILE_HEADER_BYTES])
+    while header and (block := read_block(data, at, header.boot)) is not None:
         if block.kind == KIND_RECORDS:
             yield from records(block)
         at = block.end

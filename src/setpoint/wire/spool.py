@@ -9,10 +9,11 @@ writer that is killed between any two instructions, and a reader that looks whil
                head{n}  tail{n}  body{n}  zero*                                     padded so that total_len is a multiple of 8
     body    := prompt answer
 
-All little endian. A block is exactly one write(2). Its crc32 covers the whole block with the crc field as zero. A block counts only
-when it is complete and its crc holds: a bad tail of a file whose writer lives means "not yet", of a dead writer "torn".
-`first_seq` is the number of the block's first record; it is gapless per (writer, boot), so a block that was written twice (after a
-short write) is recognised and dropped. kind 2 closes a file; nothing follows it.
+All little endian. A block is exactly one write(2). Its crc32 covers the whole block with the crc field as zero, and starts from
+the writer's secret boot number: bytes that a client put into a prompt can never pass for a block when the one around them is
+torn. A block counts only when it is complete and its crc holds: a bad tail of a file whose writer lives means "not yet", of a
+dead writer "torn". `first_seq` is the number of the block's first record; it is gapless per (writer, boot), so a block that was
+written twice (after a short write) is recognised and dropped. kind 2 closes a file; nothing follows it.
 
 Heads are fixed 128 bytes so that ingest can read numbers without decoding text; texts are msgpack arrays in the tails (decision 002:
 no intern tables). See `domain.trace` for the meaning of the fields.
@@ -40,6 +41,8 @@ RECORDS_MAX = 65_535
 _FILE = struct.Struct("<8sHHIQqq20x")
 _BLOCK = struct.Struct("<4sBBHIIQI4x")
 _CRC_AT = 24
+_SEED = 0xFFFF_FFFF
+"""The checksum starts from these bits of the boot number."""
 
 HEAD = struct.Struct("<BBBBHH16s16sqQQQqIIIIIIIHBBIII4x")
 """kind outcome surface cache status attempts request_id trace_id start_ns duration_ns ttft_ns upstream_ns cost_nanousd
@@ -112,7 +115,7 @@ def encode_head(head: RecordHead, tail_len: int, prompt_len: int, answer_len: in
     )  # fmt: skip
 
 
-def encode_block(heads: list[bytes], tails: list[bytes], bodies: list[bytes], first_seq: int) -> bytes:
+def encode_block(heads: list[bytes], tails: list[bytes], bodies: list[bytes], first_seq: int, boot: int = 0) -> bytes:
     """One block of `len(heads)` records. `bodies` holds prompt and answer of each record in order, empty ones may be left out."""
     parts = [b"", *heads, *tails, *bodies]
     length = BLOCK_HEADER_BYTES + sum(map(len, parts))
@@ -122,18 +125,18 @@ def encode_block(heads: list[bytes], tails: list[bytes], bodies: list[bytes], fi
     n = len(heads)
     parts[0] = _BLOCK.pack(BLOCK_MAGIC, KIND_RECORDS, 0, n, length, HEAD_BYTES * n, first_seq, 0)
     block = bytearray(b"".join(parts))
-    struct.pack_into("<I", block, _CRC_AT, crc32(block))
+    struct.pack_into("<I", block, _CRC_AT, crc32(block, boot & _SEED))
     return bytes(block)
 
 
-def encode_close(next_seq: int) -> bytes:
+def encode_close(next_seq: int, boot: int = 0) -> bytes:
     """The block that ends a file."""
     block = bytearray(_BLOCK.pack(BLOCK_MAGIC, KIND_CLOSE, 0, 0, BLOCK_HEADER_BYTES, 0, next_seq, 0))
-    struct.pack_into("<I", block, _CRC_AT, crc32(block))
+    struct.pack_into("<I", block, _CRC_AT, crc32(block, boot & _SEED))
     return bytes(block)
 
 
-def read_block(data: bytes, at: int) -> Block | None:
+def read_block(data: bytes, at: int, boot: int = 0) -> Block | None:
     """The block at offset `at`, or None when it is not complete or not valid there."""
     if at + BLOCK_HEADER_BYTES > len(data):
         return None
@@ -142,15 +145,15 @@ def read_block(data: bytes, at: int) -> Block | None:
         return None
     raw = data[at : at + total_len]
     view = memoryview(raw)
-    if crc32(view[_CRC_AT + 4 :], crc32(b"\0\0\0\0", crc32(view[:_CRC_AT]))) != crc:
+    if crc32(view[_CRC_AT + 4 :], crc32(b"\0\0\0\0", crc32(view[:_CRC_AT], boot & _SEED))) != crc:
         return None
     return Block(at, at + total_len, kind, n, first_seq, heads_len, raw)
 
 
-def next_block_after_damage(data: bytes, at: int) -> Block | None:
+def next_block_after_damage(data: bytes, at: int, boot: int = 0) -> Block | None:
     """The next aligned valid block behind `at`, for the files of dead writers."""
     while (at := data.find(BLOCK_MAGIC, at + 1)) >= 0:
-        if at % 8 == 0 and (block := read_block(data, at)) is not None:
+        if at % 8 == 0 and (block := read_block(data, at, boot)) is not None:
             return block
     return None
 

@@ -30,7 +30,9 @@ class MessagesTap(Tap):
             facts = event_facts(event.data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             if not self.content_started:
-                self.error = self.error or Fault(FaultKind.upstream_server, "The stream has an event that is not the JSON of a message event.")
+                self.error = self.error or Fault(
+                    FaultKind.upstream_server, "The stream has an event that is not the JSON of a message event."
+                )
             return
         if facts.type == "content_block_delta":
             self.content_started = True
