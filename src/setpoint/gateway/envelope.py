@@ -37,10 +37,10 @@ class Envelope(msgspec.Struct):
     metadata: Any = None
 
 
-class ChatEnvelope(Envelope):
+class ChatEnvelope(Envelope, kw_only=True):
     """Chat surfaces: `messages` must be there, and be an array."""
 
-    messages: list[msgspec.Raw] = []
+    messages: list[msgspec.Raw]
 
 
 class EmbeddingsEnvelope(Envelope):
