@@ -79,6 +79,15 @@ def test_all_problems_are_reported_at_once_each_where_it_was_made(tmp_path: Path
     assert len(found) == 8
 
 
+def test_a_wrong_kind_is_said_once_in_words(tmp_path: Path) -> None:
+    assert problems(tmp_path, "server: {port: eighty}") == ["server.port: Expected `int`, got a text"]
+
+
+def test_what_the_simulated_models_would_not_heed_is_refused(tmp_path: Path) -> None:
+    assert "enabled" in problems(tmp_path, "providers: {sim: {prices: {fast: {input: 1, output: 1}}}}")[0]
+    assert not load(tmp_path, "providers: {sim: {enabled: false}}").providers["sim"].enabled
+
+
 def test_a_key_written_twice_is_an_error_and_not_half_a_configuration(tmp_path: Path) -> None:
     assert "'fast' is there twice" in problems(tmp_path, "routes:\n  fast: sim/a\n  fast: sim/b\n")[0]
 

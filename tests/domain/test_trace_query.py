@@ -62,3 +62,8 @@ def test_the_filter_by_key_has_a_spelling_that_is_no_credential() -> None:
     assert isinstance(query, TraceQuery)
     assert query.texts == {"key": ("public",)}
     assert "key" not in PARAMETERS
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0001-01-01T00:00:00+14:00", 0), ("9999-12-31T23:59:59-14:00", 2**63 - 1)])
+def test_times_that_no_trace_can_have_stay_within_what_the_stores_can_hold(text: str, expected: int) -> None:
+    assert good(to=text).to_ns == expected

@@ -224,7 +224,7 @@ def _decode_scalar(kind: Any, value: object, where: str, reading: Reading) -> ob
     try:
         return msgspec.convert(value, kind, strict=False, dec_hook=_decode_secret)
     except msgspec.ValidationError as error:
-        reading.complain(where, f"{_expected(kind) or error}, got {_describe_value(value)}")
+        reading.complain(where, f"{_expected(kind) or str(error).partition(', got ')[0]}, got {_describe_value(value)}")
         return _WRONG
 
 

@@ -314,6 +314,8 @@ def _cross_problems(settings: Sections, folder: Path) -> Iterable[Problem]:
             yield Problem(f"providers.{name}.preset", f"{provider.preset!r} is not a preset; there are: {', '.join(PRESETS)}")
         elif provider.enabled and provider.preset is None and name not in PRESETS and not (provider.base_url or provider.unix_path):
             yield Problem(f"providers.{name}", f"is not a provider known by name ({', '.join(PRESETS)}); give it a base_url, or a preset")
+        if name == "sim" and msgspec.structs.replace(provider, enabled=True) != Provider():
+            yield Problem(f"providers.{name}", "takes nothing but `enabled`; address and prices of the simulated models are their own")
         if provider.ca_file is not None and not (folder / Path(provider.ca_file).expanduser()).is_file():
             yield Problem(f"providers.{name}.ca_file", f"there is no file {provider.ca_file}")
     tls = settings.server.tls

@@ -20,6 +20,8 @@ from setpoint.domain.trace import CacheTier, Outcome, Surface
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 1000
+TIME_NS_MAX = 2**63 - 1
+"""In the year 2262; a later time means the same, for no trace is from then."""
 VALUES_MAX = 100
 """Values of one filter."""
 
@@ -175,7 +177,7 @@ def _time_ns(name: str, given: Mapping[str, str]) -> int | None:
         raise _Wrong(name, f"{name} must be a time like 2026-01-31T12:00:00Z (RFC 3339), not '{given[name]}'") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     past = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return max(0, (past.days * 86_400 + past.seconds) * 10**9 + past.microseconds * 1000)
+    return min(max(0, (past.days * 86_400 + past.seconds) * 10**9 + past.microseconds * 1000), TIME_NS_MAX)
 
 
 def _sort(text: str) -> Sort:
