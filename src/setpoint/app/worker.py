@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from setpoint.adapters.files.posix import PosixFiles
@@ -34,6 +35,7 @@ from setpoint.gateway.lane import GatewayLane
 from setpoint.gateway.local import Local
 from setpoint.gateway.meter import Meter
 from setpoint.gateway.plan_swap import Workshop, upstream_tls
+from setpoint.gateway.published import Published
 from setpoint.gateway.server import ClientConnection
 from setpoint.gateway.spool import SpoolWriter
 from setpoint.gateway.stack import Handler, checks, stack
@@ -116,6 +118,7 @@ class GatewayWorker:
         self._drained = asyncio.Event()
         self._said = b""
         self._polled_s = 0.0
+        self._unloadable = ""
 
     def _stages(self) -> Handler:
         """The order an exchange passes. `record` is around all of it."""
@@ -200,11 +203,11 @@ class GatewayWorker:
         if self._drained.is_set():
             return
         began_s = self._loop.time()
+        self._loop.call_later(POLL_S, self._tick)  # first of all: a bug below must not be the end of housekeeping
         self._look_for_news()
         self._ledger.tick(began_s)
         self._spool.tick()
         self._gauge(began_s)
-        self._loop.call_later(POLL_S, self._tick)
 
     def _gauge(self, now_s: float) -> None:
         page, lane = self._page, self.lane
@@ -241,23 +244,38 @@ class GatewayWorker:
             return
         loaded = self._snapshots.load(self._loaded)
         if isinstance(loaded, Unloadable):
-            self._log.error("a published snapshot cannot be loaded", reason=loaded.reason)
-            self._page[at.CONFIG_REJECTIONS] += 1
+            if loaded.reason != self._unloadable:  # looked at again at every tick, said once
+                self._unloadable = loaded.reason
+                self._log.error("a published snapshot cannot be loaded", reason=loaded.reason)
+                self._page[at.CONFIG_REJECTIONS] += 1
             return
-        name = f"{loaded.current.epoch}-{loaded.current.version}"
+        self._unloadable = ""
+        name = loaded.current.name
         try:
             published = self._workshop.build(loaded)
         except (SealBroken, ValueError, OSError) as error:
-            self._loaded = Loaded(self._loaded.current, self._loaded.plan, self._loaded.keys, loaded.stamp)
             self._page[at.CONFIG_REJECTIONS] += 1
             self._log.error("a published plan cannot be used", version=name, reason=str(error))
+            self._keep_plan(loaded)
             self._tell(f"nacked {name} {error}")
             return
+        self._use(loaded, published)
+        self._page[at.CONFIG_RELOADS] += 1
+        self._tell(f"acked {name}")
+
+    def _keep_plan(self, loaded: Loaded) -> None:
+        """The present plan with the new keys: a plan that cannot be used must not keep revoked keys alive."""
+        kept = self._loaded
+        current = msgspec.structs.replace(
+            loaded.current, epoch=kept.current.epoch, version=kept.current.version, plan_sha256=kept.current.plan_sha256
+        )
+        loaded = Loaded(current, kept.plan, loaded.keys, loaded.stamp)
+        self._use(loaded, self._workshop.build(loaded))
+
+    def _use(self, loaded: Loaded, published: Published) -> None:
         self._loaded = loaded
         self._workshop.adopt(published)
         self.lane.take_over(published)
-        self._page[at.CONFIG_RELOADS] += 1
-        self._tell(f"acked {name}")
 
     # ---- the supervisor
 
