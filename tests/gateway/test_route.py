@@ -41,7 +41,7 @@ def test_round_robin_begins_one_further_each_time() -> None:
 
 @pytest.mark.parametrize("weights", [(1, 1, 1), (6, 3, 1), (0.5, 0.25, 0.25), (100, 1, 1)])
 def test_weighted_first_choices_are_in_proportion(weights: tuple[float, float, float]) -> None:
-    """20,000 draws of a fixed seed; five standard deviations are allowed, a wrong exponent is off by more than ten."""
+    """20,000 draws of a fixed seed; five standard deviations are allowed."""
     count, draws = 20_000, random.Random(7)
     with world(plan_of(*ABC, routes=(plan_with("weighted", *weights),))) as w:
         route = resolved(w)
