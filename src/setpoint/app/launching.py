@@ -3,11 +3,12 @@
 import base64
 import json
 import os
+import re
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,12 +16,15 @@ from setpoint.app.listeners import Bound
 from setpoint.app.processes import Born, Launch
 from setpoint.app.tree import ServiceSpec, TreeOptions
 
+_SECRET_NAME = re.compile(r"^SETPOINT_|KEY|TOKEN|SECRET|PASSW|CREDENTIAL|(DATABASE|REDIS)_URL$", re.IGNORECASE)
+"""Variables that may hold a credential, by the names that such variables have."""
+
 
 def fresh(spec: ServiceSpec, options: TreeOptions, started_ns: int, lock_fd: int) -> Launch:
     """Launches `spec` in a new interpreter, in a process group of its own so that Ctrl-C reaches only the supervisor."""
 
     def launch(ctl: socket.socket) -> Born:
-        pid = _spawn(spec.name, ctl.fileno(), (lock_fd,) if spec.writes else ())
+        pid = _spawn(spec, ctl.fileno(), (lock_fd,) if spec.writes else ())
         return Born(pid, first_line=json.dumps(_certificate(spec, options, started_ns)))
 
     return launch
@@ -33,7 +37,7 @@ def zygote(spec: ServiceSpec, options: TreeOptions, started_ns: int, listeners: 
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             fds = [bound.sock.fileno() for bound in listeners]
-            pid = _spawn(spec.name, ctl.fileno(), (theirs.fileno(), *fds))
+            pid = _spawn(spec, ctl.fileno(), (theirs.fileno(), *fds))
             passed = [[bound.sock.fileno(), bound.purpose] for bound in listeners]
             more = {"listeners": passed, "commands": theirs.fileno()}
         return Born(pid, ours, json.dumps(_certificate(spec, options, started_ns) | more))
@@ -55,10 +59,16 @@ def forked(slot: int, options: TreeOptions, commands: Callable[[], socket.socket
     return launch
 
 
-def _spawn(name: str, ctl_fd: int, fds: tuple[int, ...]) -> int:
-    argv = [sys.executable, "-m", "setpoint.app.child", name, str(ctl_fd)]
+def environment_of(spec: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
+    """What `spec` inherits of `environ`. Only who publishes reads the configuration; nobody else needs credentials."""
+    return {name: value for name, value in environ.items() if spec.publishes or not _SECRET_NAME.search(name)}
+
+
+def _spawn(spec: ServiceSpec, ctl_fd: int, fds: tuple[int, ...]) -> int:
+    argv = [sys.executable, "-m", "setpoint.app.child", spec.name, str(ctl_fd)]
+    environ = environment_of(spec, os.environ)
     with _inheritable((ctl_fd, *fds)):
-        return os.posix_spawn(sys.executable, argv, os.environ, setpgroup=0, setsigmask=(), setsigdef=(signal.SIGPIPE, signal.SIGINT))
+        return os.posix_spawn(sys.executable, argv, environ, setpgroup=0, setsigmask=(), setsigdef=(signal.SIGPIPE, signal.SIGINT))
 
 
 @contextmanager
