@@ -1,7 +1,8 @@
 """The wheel that turns itself, only while it holds something, and past any one callback's bug."""
 
-from setpoint.gateway.deadlines import Deadlines
 from tests.gateway.network import TICK_S, virtual_loop
+
+from setpoint.gateway.deadlines import Deadlines
 
 
 def test_deadlines_fire_at_most_a_tick_late_and_never_early() -> None:
@@ -20,11 +21,11 @@ def test_an_empty_wheel_does_not_turn() -> None:
     with virtual_loop() as loop:
         deadlines = Deadlines(loop)
         timer = deadlines.timer(lambda _: None)
-        assert deadlines._turning is None
+        turns = [deadlines._turning is not None]
         timer.set(loop.time() + 1)
-        assert deadlines._turning is not None
+        turns.append(deadlines._turning is not None)
         loop.advance(2)
-        assert deadlines._turning is None
+        assert [*turns, deadlines._turning is not None] == [False, True, False]
 
 
 def test_a_bug_in_one_callback_does_not_take_the_others_deadlines_with_it() -> None:
