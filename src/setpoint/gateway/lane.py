@@ -234,7 +234,6 @@ class GatewayLane:
         """A call failed and another follows."""
         head, tail = attempt_record(exchange, candidate, fault, int(took_s * 1e9))
         self._turn.add(head, tail, b"", b"")
-        self.meter.retried()
 
     def on_bug(self, exchange: Exchange, bug: Exception) -> None:
         """An exchange met a bug of ours: say where, without its data."""

@@ -35,8 +35,9 @@ class Meter:
             observe(page, at.FIRST_TOKEN, exchange.ttft_ns)
         if exchange.fault is not None:
             page[at.ERRORS[exchange.fault.kind]] += 1
-        if exchange.failovers:
+        if exchange.attempts > 1:
             page[at.FALLBACKS] += exchange.failovers
+            page[at.RETRIES] += max(0, exchange.attempts - 1 - exchange.failovers)
         tier = exchange.cache_tier
         if tier is CacheTier.hit_l1:
             page[at.CACHE_HITS_L1] += 1
@@ -71,15 +72,6 @@ class Meter:
     def stream_opened(self) -> None:
         """A stream is committed; `finished` closes it."""
         self.page[at.OPEN_STREAMS] += 1
-
-    def retried(self) -> None:
-        self.page[at.RETRIES] += 1
-
-    def retry_refused(self) -> None:
-        self.page[at.RETRIES_REFUSED] += 1
-
-    def breaker_refused(self) -> None:
-        self.page[at.BREAKER_REFUSALS] += 1
 
     def limit_refused(self) -> None:
         self.page[at.LIMIT_REFUSALS_REQUESTS] += 1

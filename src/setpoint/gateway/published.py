@@ -27,7 +27,7 @@ KEYLESS_SCOPE = 1 << 32
 class Caller:
     """A known key, with all that the stages ask of it made ready."""
 
-    __slots__ = ("burst", "expires_s", "limit_lines", "may_infer", "principal", "rpm", "scope", "tenant")
+    __slots__ = ("burst", "expires_s", "limit_lines", "may_infer", "principal", "rpm", "scope", "tenant", "texts")
 
     def __init__(self, principal: Principal, role_limit: RoleLimit) -> None:
         self.principal = principal
@@ -37,6 +37,7 @@ class Caller:
         self.expires_s = principal.expires_s
         self.may_infer = principal.role in INFERENCE_ROLES
         self.tenant = principal.project.encode()
+        self.texts = (principal.project, principal.role, principal.public_id)
         self.limit_lines = (
             b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %%d\r\nx-ratelimit-reset-requests: %%ds\r\n"
             b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %%d\r\nX-RateLimit-Reset: %%d\r\n" % (self.rpm, self.rpm)
@@ -98,7 +99,7 @@ class Line:
 class Candidate:
     """One target of a route for one asked model: where to, under which name, at what price."""
 
-    __slots__ = ("breaker", "head", "line", "lines", "model", "path", "price", "weight")
+    __slots__ = ("breaker", "head", "line", "lines", "model", "path", "price", "texts", "weight")
 
     def __init__(self, line: Line, path: str, model: str, weight: float, price: Price | None, route_lines: bytes) -> None:
         self.line = line
@@ -108,6 +109,7 @@ class Candidate:
         self.price = price
         self.breaker = line.breaker(path, model)
         self.head = line.head(path)
+        self.texts = (line.upstream.name, line.upstream.provider, "" if price is None else price.source)
         self.lines = route_lines + f"x-setpoint-provider: {line.upstream.provider}\r\nx-setpoint-model: {_header_text(model)}\r\n".encode()
 
 

@@ -10,6 +10,8 @@ from setpoint.gateway.published import Candidate
 from setpoint.wire.spool import HEAD, encode_tail
 
 _NO_USAGE = Usage()
+NOWHERE = ("", "", "")
+NOBODY = ("", "", "")
 TEXT_MAX = 512
 """Characters kept of each text a client chooses; the rest is cut, because a trace is no place to smuggle megabytes into."""
 
@@ -21,22 +23,20 @@ def client_text(value: bytes) -> str:
 
 def tail_of(exchange: Exchange, fault: Fault | None, prompt_bytes: int, answer_bytes: int) -> RecordTail:
     """All texts of an END or BEGIN record."""
-    tail = RecordTail(prompt_bytes=prompt_bytes, answer_bytes=answer_bytes, model_served=exchange.model_served, finish=exchange.finish)
-    if exchange.route is not None:
-        tail.route = exchange.route.name
-    if (candidate := exchange.candidate) is not None:
-        tail.upstream = candidate.line.upstream.name
-        tail.provider = candidate.line.upstream.provider
-        if candidate.price is not None:
-            tail.price_source = candidate.price.source
-    if (caller := exchange.caller) is not None:
-        tail.project, tail.role, tail.public_id = caller.principal.project, caller.principal.role, caller.principal.public_id
-    if fault is not None:
-        tail.fault_message = fault.message[:TEXT_MAX]
-    if (usage := exchange.usage) is not None:
+    route, candidate, caller = exchange.route, exchange.candidate, exchange.caller
+    upstream, provider, price_source = NOWHERE if candidate is None else candidate.texts
+    project, role, public_id = NOBODY if caller is None else caller.texts
+    tail = RecordTail(
+        "" if route is None else route.name, upstream, provider, "", exchange.model_served, exchange.finish,
+        "" if fault is None else fault.message[:TEXT_MAX], "", "", "", "", project, role, public_id, "", prompt_bytes, answer_bytes,
+        b"", b"", False, price_source,
+    )  # fmt: skip
+    usage = exchange.usage
+    if usage is not None and (usage.estimated or usage.audio_input or usage.audio_output or usage.image_input):
         tail.estimated = usage.estimated
         tail.audio_input, tail.audio_output, tail.image_input = usage.audio_input, usage.audio_output, usage.image_input
-    tail.saved_nanousd = exchange.saved_nanousd
+    if exchange.saved_nanousd:
+        tail.saved_nanousd = exchange.saved_nanousd
     _add_client_texts(tail, exchange)
     return tail
 

@@ -67,7 +67,7 @@ class PassThrough:
 
     def lines(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         memo = self._memo
-        out = []
+        out: list[bytes] = []
         for name, value in headers:
             good = memo.get(name)
             if good is None:
@@ -75,7 +75,7 @@ class PassThrough:
                     memo.clear()
                 good = memo[name] = passes(name)
             if good:
-                out.append(b"%b: %b\r\n" % (name, value))
+                out += (name, b": ", value, b"\r\n")
         return b"".join(out)
 
 

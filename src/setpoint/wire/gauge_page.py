@@ -92,8 +92,6 @@ FAMILIES = (
     Family("setpoint_retries_total", "counter", "Calls made after an earlier call of the same request failed, to the same target."),
     Family("setpoint_fallbacks_total", "counter", "Calls made after an earlier call of the same request failed, to another target."),
     Family("setpoint_hedges_total", "counter", "Second calls made because the first was slow."),
-    Family("setpoint_retries_refused_total", "counter", "Retries not made because the retry budget was spent."),
-    Family("setpoint_breaker_refusals_total", "counter", "Targets passed over because their circuit was open."),
     Family("setpoint_cache_hits_total", "counter", "Requests answered from the cache, by tier.", (("tier", _TIERS),)),
     Family("setpoint_cache_misses_total", "counter", "Requests looked up in the cache and not found, by tier.", (("tier", _TIERS),)),
     Family("setpoint_single_flight_followers_total", "counter", "Requests that waited for an equal request under way."),
@@ -181,8 +179,6 @@ ATTEMPTS = _PLACE["setpoint_worker_attempts_total"]
 RETRIES = _PLACE["setpoint_retries_total"]
 FALLBACKS = _PLACE["setpoint_fallbacks_total"]
 HEDGES = _PLACE["setpoint_hedges_total"]
-RETRIES_REFUSED = _PLACE["setpoint_retries_refused_total"]
-BREAKER_REFUSALS = _PLACE["setpoint_breaker_refusals_total"]
 CACHE_HITS_L1 = _PLACE["setpoint_cache_hits_total"]
 CACHE_MISSES_L1 = _PLACE["setpoint_cache_misses_total"]
 SINGLE_FLIGHT_FOLLOWERS = _PLACE["setpoint_single_flight_followers_total"]

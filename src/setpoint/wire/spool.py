@@ -117,16 +117,14 @@ def encode_head(head: RecordHead, tail_len: int, prompt_len: int, answer_len: in
 
 def encode_block(heads: list[bytes], tails: list[bytes], bodies: list[bytes], first_seq: int, boot: int = 0) -> bytes:
     """One block of `len(heads)` records. `bodies` holds prompt and answer of each record in order, empty ones may be left out."""
-    parts = [b"", *heads, *tails, *bodies]
-    length = BLOCK_HEADER_BYTES + sum(map(len, parts))
+    content = b"".join((*heads, *tails, *bodies))
+    length = BLOCK_HEADER_BYTES + len(content)
     if pad := -length % 8:
-        parts.append(b"\0" * pad)
+        content += b"\0" * pad
         length += pad
     n = len(heads)
-    parts[0] = _BLOCK.pack(BLOCK_MAGIC, KIND_RECORDS, 0, n, length, HEAD_BYTES * n, first_seq, 0)
-    block = bytearray(b"".join(parts))
-    struct.pack_into("<I", block, _CRC_AT, crc32(block, boot & _SEED))
-    return bytes(block)
+    crc = crc32(content, crc32(_BLOCK.pack(BLOCK_MAGIC, KIND_RECORDS, 0, n, length, HEAD_BYTES * n, first_seq, 0), boot & _SEED))
+    return _BLOCK.pack(BLOCK_MAGIC, KIND_RECORDS, 0, n, length, HEAD_BYTES * n, first_seq, crc) + content
 
 
 def encode_close(next_seq: int, boot: int = 0) -> bytes:
