@@ -61,6 +61,8 @@ POLL_S = 0.25
 """How often CURRENT is looked at: the bound on how long a publication or a revocation can take to reach this worker."""
 BACKLOG = 4_096
 HANDSHAKE_S = 10.0
+SHUTDOWN_S = 3_600.0
+"""For a TLS client that is slow to take its last answer; one that takes nothing is cut off by its connection long before."""
 IDLE_GRACE_S = 6.0
 """A draining worker closes idle connections no sooner: a client that just got an answer may be sending its next request."""
 ORPHAN_DRAIN_S = 30.0
@@ -175,6 +177,7 @@ class GatewayWorker:
             ssl=tls,
             backlog=BACKLOG,
             ssl_handshake_timeout=HANDSHAKE_S if tls is not None else None,
+            ssl_shutdown_timeout=SHUTDOWN_S if tls is not None else None,
         )
 
     def _client_of(self, listener: Listener) -> Callable[[], ClientConnection]:

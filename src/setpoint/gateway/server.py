@@ -14,6 +14,8 @@ stop parsing there and leave the body to be read as the next request (a smugglin
 parser without the upgrade."""
 
 import asyncio
+import socket
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -37,6 +39,8 @@ LINGER_S = 2.0
 """How long a client that was refused in mid-request may go on sending."""
 CLOSE_S = 30.0
 """A client that takes not one byte of a last answer for so long is cut off."""
+_ACKED_AT = 120
+_TCP_INFO_BYTES = 128
 FRAMING_SHARE_MAX = 8
 """Bytes on the wire per byte of a chunked body, beyond which somebody sends chunk extensions or trailers instead of a body."""
 ENDLESS = 1 << 62
@@ -130,6 +134,12 @@ NOWHERE = _Nowhere()
 
 def head_too_large(limits: Limits) -> Fault:
     return Fault(FaultKind.too_large, f"The request's head is larger than {limits.head_bytes_max} bytes or {HEADERS_MAX} fields.")
+
+
+def acknowledged_bytes(transport: asyncio.Transport) -> int:
+    """Bytes that the other side's kernel has taken on this connection (Linux, `tcpi_bytes_acked` of tcp(7)'s TCP_INFO)."""
+    info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    return int.from_bytes(info[_ACKED_AT : _ACKED_AT + 8], sys.byteorder)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -387,7 +397,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _hurry(self, transport: asyncio.Transport, now_s: float) -> None:
         """We closed, and the client is slow to take the rest: it has time as long as it takes something."""
-        unsent = transport.get_write_buffer_size()
+        # Behind TLS the transport does not know what waits below it, so the kernel is asked what has arrived.
+        unsent = -acknowledged_bytes(transport) if self.tls else transport.get_write_buffer_size()
         if unsent < self._unsent:
             self._unsent = unsent
             self._deadline.set(now_s + CLOSE_S)
