@@ -108,7 +108,7 @@ def test_a_reload_publishes_what_changed_and_says_what_waits_for_a_restart(place
     assert place.served().plan.routes[0].model == "quick"
 
 
-@pytest.mark.parametrize("text", ["servr: {}", "routes: {fast: nowhere/x}", "routes: ["])
+@pytest.mark.parametrize("text", ["servr: {}", "routes: {fast: nowhere/x}", "routes: [", "", " \n"])
 def test_a_reload_of_a_mistake_changes_nothing_and_says_what_it_is(place: Place, text: str) -> None:
     control = place.open()
     before = place.served().current

@@ -73,8 +73,10 @@ class Control:
         return published
 
     def reload(self, source: ConfigSource, environ: Mapping[str, str] | None = None) -> Reloaded | tuple[Problem, ...]:
-        """Reads the configuration again. One with a mistake changes nothing."""
+        """Reads the configuration again. One with a mistake changes nothing, and an empty file is one: somebody is still writing it."""
         before = self.settings
+        if source.path is not None and is_blank(source.path):
+            return (Problem(str(source.path), "is empty; the settings in use stay. Write a comment into it to mean the defaults"),)
         try:
             settings = load_settings(source.path, os.environ if environ is None else environ, source.overrides, source.profile)
         except SettingsError as error:
@@ -98,6 +100,11 @@ class Control:
 
     def close(self) -> None:
         self.store.close()
+
+
+def is_blank(path: Path) -> bool:
+    """Whether a file is there and has nothing in it: what an editor that truncates first, or a full disk, leaves behind."""
+    return path.is_file() and not path.read_bytes().strip()
 
 
 def open_control(
