@@ -1,10 +1,10 @@
 """Asking the supervisor over `run/ctl.sock`: one line of words, one line of JSON back.
 
-    status              the tree: {pid, version, started_ns, state, services: [...]}
-    publish EPOCH-NO    tells every worker to look at CURRENT; answers once all acked, or after 1 s {acked, refused, lagging}
-    roll                replaces the workers one by one; answers when done {rolled, error}
-    reload              the engine reads the configuration file again
-    stop                graceful stop
+status              the tree: {pid, version, started_ns, state, services: [...]}
+publish EPOCH-NO    tells every worker to look at CURRENT; answers once all acked, or after 1 s {acked, refused, lagging}
+roll                replaces the workers one by one; answers when done {rolled, error}
+reload              the engine reads the configuration file again
+stop                graceful stop
 """
 
 import asyncio

@@ -131,9 +131,7 @@ def _stopped(text: str, stop: str | list[str] | None) -> tuple[str, str]:
 def _tool_calls(request: dict[str, Any], seed: int) -> tuple[ToolCall, ...]:
     tools = [t["function"] for t in request.get("tools") or [] if t.get("type") == "function"]
     chosen = _chosen(tools, request)
-    return tuple(
-        ToolCall(f"call_{seed:016x}{i}", tool["name"], _arguments(tool, request, seed + i)) for i, tool in enumerate(chosen)
-    )
+    return tuple(ToolCall(f"call_{seed:016x}{i}", tool["name"], _arguments(tool, request, seed + i)) for i, tool in enumerate(chosen))
 
 
 def _chosen(tools: list[dict[str, Any]], request: dict[str, Any]) -> list[dict[str, Any]]:
