@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from setpoint.wire.openai_chat.stream_usage import ask_for_stream_usage, asks_for_stream_usage
+from setpoint.wire.openai_chat.stream_usage import ask_for_stream_usage
 from setpoint.wire.splice import remove_members, replace_model, set_members
 
 NAMES = st.text(min_size=1, max_size=12)
@@ -86,12 +86,17 @@ def test_a_body_that_is_no_object_is_an_error() -> None:
     ],
 )
 def test_usage_is_asked_for_once(body: bytes, asked: bool) -> None:
-    assert asks_for_stream_usage(body) is asked
     changed = ask_for_stream_usage(body)
     assert (changed is body) is asked
     before, after = json.loads(body), json.loads(changed)
     assert after.pop("stream_options") == {**(before.pop("stream_options", None) or {}), "include_usage": True}
     assert before == after
+
+
+def test_an_escaped_spelling_cannot_switch_usage_off_again() -> None:
+    changed = ask_for_stream_usage(b'{"model":"a","stream_option\\u0073":null}')
+    assert changed.count(b"stream_option") == 1
+    assert json.loads(changed) == {"model": "a", "stream_options": {"include_usage": True}}
 
 
 def test_asking_leaves_every_other_byte() -> None:

@@ -11,9 +11,10 @@ from setpoint.wire.openai_chat.stream_usage import ask_for_stream_usage
 from setpoint.wire.splice import remove_members, replace_model
 
 ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"
+# Not Idempotency-Key: many callers share the gateway's one credential, and a provider would answer one with another's result.
 _FORWARDED = {
-    "anthropic": (b"anthropic-version", b"anthropic-beta", b"traceparent", b"tracestate", b"idempotency-key"),
-    "openai_chat": (b"openai-beta", b"traceparent", b"tracestate", b"idempotency-key"),
+    "anthropic": (b"anthropic-version", b"anthropic-beta", b"traceparent", b"tracestate"),
+    "openai_chat": (b"openai-beta", b"traceparent", b"tracestate"),
 }
 _OURS = ("cache", "tags")
 """Body members that are for the gateway alone; vendors refuse members they do not know."""

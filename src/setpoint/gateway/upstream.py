@@ -310,7 +310,7 @@ class UpstreamConnection(asyncio.Protocol):
             elif name == b"content-encoding":
                 call.content_encoding = value.lower()
         self._body_until_eof = not length
-        streams = call.content_type.startswith(b"text/event-stream")
+        streams = call.content_type[:17].lower() == b"text/event-stream"
         call.streaming = call.relay is not None and (call.relay_all or (streams and status == 200))
         if call.streaming and call.content_encoding not in PLAIN and not call.relay_all:
             undo = inflater(call.content_encoding)

@@ -22,15 +22,16 @@ def replace_model(body: bytes, model: str, new_model: str) -> bytes:
 
     Raises msgspec.DecodeError when `body` is no JSON object.
     """
-    if model == new_model and body.count(b'"model"') == 1 and not _may_escape(body):
+    if model == new_model and body.count(b'"model"') == 1 and not may_escape(body):
         return body
     at = body.find(b'"model"')
-    if at >= 0 and body.find(b'"model"', at + 7) < 0 and not _may_escape(body) and (match := _MODEL.match(body, at)):
+    if at >= 0 and body.find(b'"model"', at + 7) < 0 and not may_escape(body) and (match := _MODEL.match(body, at)):
         return b"".join((body[: match.start(1)], _encode(new_model), body[match.end(1) :]))
     return set_members(body, {"model": _encode(new_model)})
 
 
-def _may_escape(body: bytes) -> bool:
+def may_escape(body: bytes) -> bool:
+    """Whether an escape in `body` could spell a member's name a second way."""
     return b"\\u00" in body and any(escape in body for escape in _LETTER_ESCAPES)
 
 
@@ -47,7 +48,7 @@ def remove_members(body: bytes, names: tuple[str, ...]) -> bytes:
 
     Raises msgspec.DecodeError when `body` is no JSON object.
     """
-    if not any(b'"' + name.encode() + b'"' in body for name in names) and not _may_escape(body):
+    if not any(b'"' + name.encode() + b'"' in body for name in names) and not may_escape(body):
         return body
     found = _members(body)
     if not any(name in found for name in names):

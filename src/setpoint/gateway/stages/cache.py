@@ -94,8 +94,9 @@ def cache_key(exchange: Exchange, namespace: str) -> bytes:
     space = namespace.encode()
     headers = exchange.request.headers
     spoken = b"\n".join([headers.get(name, b"") for name in _VERSION_HEADERS])
-    head = b"%d %d %d %d %d %d\n%b%b%b%b" % (
-        exchange.surface.number, len(caller.tenant), len(name), len(space), len(spoken), exchange.published.version,
+    plan = exchange.published.plan
+    head = b"%d %d %d %d %d %d-%d\n%b%b%b%b" % (
+        exchange.surface.number, len(caller.tenant), len(name), len(space), len(spoken), plan.epoch, plan.version,
         caller.tenant, name, space, spoken,
     )  # fmt: skip
     digest = hashlib.sha256(head)
