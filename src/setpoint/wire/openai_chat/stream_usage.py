@@ -4,7 +4,6 @@ import msgspec
 
 from setpoint.wire.splice import may_escape, set_members
 
-
 _encode = msgspec.json.Encoder().encode
 _INSERTED = b'{"stream_options":{"include_usage":true},'
 
