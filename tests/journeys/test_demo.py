@@ -22,8 +22,17 @@ def free_port() -> int:
         return port
 
 
+# A shell's background jobs are born with SIGINT ignored, and so would be the demonstration when the tests run in one.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from setpoint.cli.main import main
+main()
+"""
+
+
 def command(folder: Path, port: int, *arguments: str) -> list[str]:
-    demo = [sys.executable, "-c", "from setpoint.cli.main import main; main()", "demo", "--folder", str(folder)]
+    demo = [sys.executable, "-c", PROGRAM, "demo", "--folder", str(folder)]
     return [*demo, "--port", str(port), "--metrics-port", str(free_port()), *arguments]
 
 
