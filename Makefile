@@ -24,6 +24,7 @@ run: $(STAMP)
 
 test: $(STAMP)
 	tools/system-packages.sh nginx
+	$(BIN)/setpoint local install || echo "the local model cannot be installed here; its tests are skipped" >&2
 	$(BIN)/python tools/run_tests.py
 
 check: $(STAMP)

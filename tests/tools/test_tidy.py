@@ -60,7 +60,7 @@ def test_leftover_notes_and_private_paths_are_found_with_their_line() -> None:
     note = "x = 1\n# " + "TO" + "DO later\n"
     path = "y = '/ro" + "ot/x'\n"
     assert [line.split(":")[1] for line in tidy.leftovers(Path("a.py"), note + path)] == ["2", "3"]
-    assert list(tidy.leftovers(Path("a.py"), 'url = "https://host/work/x"\n')) == []
+    assert list(tidy.leftovers(Path("a.py"), 'url = "https://host/path/x"\n')) == []
 
 
 def test_coverage_is_summed_by_room() -> None:
