@@ -14,7 +14,7 @@ from setpoint.adapters.sqlite.stored_traces import SqliteStoredTraces
 from setpoint.adapters.sqlite.trace_index import SqliteTraceIndex
 from setpoint.analytics.ingest import Ingest, IngestLimits, IngestRefused
 from setpoint.analytics.query import TraceQueries
-from setpoint.analytics.spool_reader import SpoolFolder
+from setpoint.analytics.spool_reader import READ_BYTES, SpoolFolder
 from setpoint.domain.faults import Fault
 from setpoint.domain.trace import Outcome, RecordHead, RecordKind, RecordTail
 from setpoint.domain.trace_query import TraceQuery, query_from
@@ -131,6 +131,18 @@ def test_a_trace_is_readable_by_id_before_it_is_sealed(machine: Machine) -> None
     assert (trace["prompt"], trace["answer"], trace["cost"]) == ({"model": "m"}, "data: x\n\n", "0.0015")
     assert (trace["input_tokens"], trace["output_tokens"]) == (15, 9)
     assert machine.ingest.unsealed == 1
+
+
+def test_a_reader_that_is_behind_asks_for_its_next_step_at_once(machine: Machine) -> None:
+    """Else it would read one piece a wait, and a load that ended would be readable minutes later."""
+    writer = machine.worker()
+    for _ in range(4):
+        put(writer, machine.new_id(), prompt=b"{" + b" " * READ_BYTES)
+    machine.run(1)
+    assert machine.ingest.has_work
+    machine.run(40)
+    assert machine.ingest.counts.taken == 4
+    assert not machine.ingest.has_work
 
 
 def test_a_sealed_trace_reads_the_same_as_before(machine: Machine) -> None:

@@ -117,6 +117,7 @@ class Ingest:
         self._work: Generator[None, None, None] | None = None
         self._looked_s = self._locks_s = self._tended_s = float("-inf")
         self._resume_s, self._backoff_s = float("-inf"), limits.backoff_s
+        self._behind = False
 
     # ------------------------------------------------------------------------------------------------------- from outside
 
@@ -147,6 +148,7 @@ class Ingest:
             return 0
         try:
             self._settle()
+            self._behind = False
             taken = self._read() if self._has_room() else 0
             self._settle()
             self._tend(idle=not taken)
@@ -184,7 +186,7 @@ class Ingest:
     @property
     def has_work(self) -> bool:
         """Whether the next step should come at once."""
-        return self._work is not None or bool(self._waiting)
+        return self._work is not None or self._behind or bool(self._waiting)
 
     @property
     def pending(self) -> int:
@@ -228,6 +230,7 @@ class Ingest:
         for file in self._spool.readable():
             for block in self._spool.take(file, check_lock=check_locks):
                 taken += self._absorb(file, block)
+            self._behind = self._behind or file.behind
         if check_locks:
             self._locks_s = now_s
             self._end_the_dead()

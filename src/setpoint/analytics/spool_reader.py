@@ -51,6 +51,8 @@ class SpoolFile:
     offset: int = 0
     opened: bool = False
     final: bool = False
+    behind: bool = False
+    """The last read was full, so more is there already."""
     unsealed: int = 0
     """Records taken from it that no seal covers yet."""
 
@@ -185,6 +187,7 @@ class SpoolFolder:
 
     def _whole_blocks(self, file: SpoolFile) -> list[Block]:
         data = self.files.read_at(file.fd, READ_BYTES, file.offset)
+        file.behind = len(data) == READ_BYTES
         blocks = list(_blocks(data, file.offset, file.boot))
         if not blocks and (length := _announced_bytes(data)) > len(data):
             blocks = list(_blocks(self.files.read_at(file.fd, length, file.offset), file.offset, file.boot))
