@@ -4,42 +4,25 @@ It may die at any time: traffic goes on without it, and its successor finds ever
 """
 
 import asyncio
-import contextlib
 import gc
 import os
-import socket
-from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import uvicorn
-from fastapi import APIRouter, FastAPI
-
-from setpoint.analytics.client import TraceClient
-from setpoint.api.app import build
-from setpoint.api.errors import ApiFault
-from setpoint.api.rest import config, events, keys, services, traces
 from setpoint.app.child import make_room
 from setpoint.app.ctl_client import SupervisorGoneError, ask_async
-from setpoint.app.data_directory import socket_path
 from setpoint.app.engine_control import Control, Reloaded, open_control
 from setpoint.app.service_context import Conversation, ServiceContext
 from setpoint.app.settings import Settings, SettingsError, load_settings
 from setpoint.control.draft import Problem
 from setpoint.control.publish import Publisher
-from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.plan import Plan
 from setpoint.domain.snapshot import Current
 from setpoint.ports.control_store import ControlStoreError
 from setpoint.runtime.clock import Clock, SystemClock
 
-SOCKET_NAME = "engine.sock"
-QUERY_SOCKET = "query.sock"
-BACKLOG = 1024
 SETTLE_S = 1.0
 """How often keys that could not be published are tried again."""
-HEAD_BYTES_MAX = 64 * 1024
-"""More than the worker lets through, so the worker is the one that refuses."""
 
 
 def run(context: ServiceContext) -> None:
@@ -57,8 +40,11 @@ async def _serve(context: ServiceContext, clock: Clock) -> None:
         conversation = Conversation(context, reload=lambda: spawn(_reload(context, control)))
         following = group.create_task(conversation.follow())
         settling = group.create_task(_settle(context, control.publisher))
-        server = _server(build(_routers(context, clock, control), context.log, clock))
-        serving = group.create_task(server.serve(sockets=[_listen(socket_path(context.data_dir, SOCKET_NAME))]))
+        # On a first start the workers wait for what was published just now; the web framework takes half a second to load.
+        from setpoint.app.engine_face import listen, server_of
+
+        server = server_of(context, clock, control)
+        serving = group.create_task(server.serve(sockets=[listen(context.data_dir)]))
         gc.collect()
         gc.freeze()
         context.tell("ready")
@@ -139,49 +125,3 @@ async def _reload(context: ServiceContext, control: Control) -> None:
         return
     for problem in result:
         context.log.error("the new configuration cannot be used; the old one stays", problem=str(problem))
-
-
-def _routers(context: ServiceContext, clock: Clock, control: Control) -> list[APIRouter]:
-    async def ask(request: str) -> dict[str, Any]:
-        try:
-            return await ask_async(context.data_dir, request)
-        except SupervisorGoneError as gone:
-            raise ApiFault(Fault(FaultKind.overloaded, str(gone))) from gone
-
-    return [
-        services.router(ask),
-        events.router(ask, clock),
-        keys.router(control.keys, clock),
-        config.router(lambda: control.plan),
-        traces.router(TraceClient(socket_path(context.data_dir, QUERY_SOCKET))),
-    ]
-
-
-def _listen(path: str) -> socket.socket:
-    """The predecessor's socket file may still lie there."""
-    Path(path).unlink(missing_ok=True)
-    sock = socket.socket(socket.AF_UNIX)
-    sock.bind(path)
-    Path(path).chmod(0o600)
-    sock.listen(BACKLOG)
-    return sock
-
-
-class _Server(uvicorn.Server):
-    """The supervisor is who stops the engine; signals are not."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _server(app: FastAPI) -> _Server:
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
-    )
-    return _Server(config)
