@@ -25,6 +25,7 @@ from setpoint.testing.upstream_connection import UpstreamConnection
 from setpoint.testing.wire_faults import WireFault
 
 DEADLINE_S = 10.0
+TURNS_TO_BE_KNOWN = 20
 BACKLOG = 1024
 
 
@@ -134,12 +135,21 @@ class FakeUpstream:
         create = self._loop.create_unix_server if unix else self._loop.create_server
         server = await create(self._connect, sock=self._listener, ssl=context, backlog=BACKLOG)
         await self._stop.wait()
+        # A connection that was just accepted is known only some turns later, and asyncio drops it unclosed if its server closes before.
+        for sock in server.sockets:
+            self._loop.remove_reader(sock.fileno())
+        await self._some_turns()
         server.close()
         self._all_gone.clear()
         for connection in list(self._open):
             connection.transport.abort()
         if self._open:
             await self._all_gone.wait()
+        await self._some_turns()
+
+    async def _some_turns(self) -> None:
+        for _ in range(TURNS_TO_BE_KNOWN):
+            await asyncio.sleep(0)
 
     def _connect(self) -> UpstreamConnection:
         return UpstreamConnection(self._book, self._open, self._all_gone.set)
