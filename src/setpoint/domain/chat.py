@@ -27,9 +27,32 @@ class CacheMark(msgspec.Struct, frozen=True, gc=False):
     ttl: str | None = None
 
 
+class Citation(msgspec.Struct, frozen=True, gc=False):
+    """What a passage of an answer rests on.
+
+    `start` and `end` count characters of the text it stands with, -1 when the provider does not say where. `quote` is what the source
+    says, `url` and `title` name it; `document` is its number among the documents of the prompt, -1 when it is not one of them. `raw` is
+    the object as the provider's own dialect, named in `dialect`, wrote it: that dialect says it again unchanged.
+    """
+
+    url: str = ""
+    title: str = ""
+    quote: str = ""
+    start: int = -1
+    end: int = -1
+    document: int = -1
+    file_id: str = ""
+    dialect: str = ""
+    raw: bytes = b""
+
+
 class Text(msgspec.Struct, frozen=True, gc=False, tag="text"):
+    """`signature`: Gemini proves thinking with one that may stand at any part of an answer."""
+
     text: str
     cache: CacheMark | None = None
+    citations: tuple[Citation, ...] = ()
+    signature: str = ""
 
 
 class Image(msgspec.Struct, frozen=True, gc=False, tag="image"):
@@ -63,12 +86,13 @@ class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call"):
-    """`arguments` is JSON text as the model wrote it: it may be empty, or no valid JSON."""
+    """`arguments` is JSON text as the model wrote it: it may be empty, or no valid JSON. `signature` as in `Text`."""
 
     id: str
     name: str
     arguments: str
     cache: CacheMark | None = None
+    signature: str = ""
 
 
 class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):
@@ -79,7 +103,10 @@ class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):
 
 
 class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking"):
-    """`signature` proves to the provider that it wrote the text itself; `redacted` stands for a block without text."""
+    """`signature` proves to the provider that it wrote the text itself; `redacted` stands for a block without text.
+
+    Both are marked with the dialect they count in, as `wire.signatures` says; so are those of `Text` and `ToolCall`.
+    """
 
     text: str
     signature: str = ""
@@ -91,9 +118,14 @@ class Refusal(msgspec.Struct, frozen=True, gc=False, tag="refusal"):
 
 
 class Foreign(msgspec.Struct, frozen=True, gc=False, tag="foreign"):
-    """A part only one provider has, such as the trace of a tool it ran itself. No other dialect can say it."""
+    """A part only one provider has, such as the trace of a tool it ran itself. No other dialect can say it.
+
+    `raw` is the part as `dialect` wrote it; that dialect says it again unchanged.
+    """
 
     kind: str
+    dialect: str = ""
+    raw: bytes = b""
 
 
 Part = Text | Image | Document | Audio | ToolCall | ToolResult | Thinking | Refusal | Foreign
@@ -108,7 +140,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 class Tool(msgspec.Struct, frozen=True, gc=False):
     """A function the model may call. `schema` is JSON Schema of its arguments, raw; None means no arguments.
 
-    `foreign` names a tool the provider runs itself; such a one has nothing else.
+    `foreign` names a tool the provider runs itself; such a one has nothing else but its `raw` form in `dialect`.
     """
 
     name: str
@@ -117,6 +149,8 @@ class Tool(msgspec.Struct, frozen=True, gc=False):
     strict: bool | None = None
     cache: CacheMark | None = None
     foreign: str | None = None
+    dialect: str = ""
+    raw: bytes = b""
 
 
 class ToolChoice(msgspec.Struct, frozen=True, gc=False):
@@ -137,11 +171,15 @@ class ResponseFormat(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reasoning(msgspec.Struct, frozen=True, gc=False):
-    """How much the model should think before it answers: in words (`effort`) or tokens. `mode` adaptive leaves it to the model."""
+    """How much the model should think before it answers: in words (`effort`) or tokens. `mode` adaptive leaves it to the model.
+
+    `show`: whether the client wants to see the thoughts, or a summary of them; None leaves it to the provider.
+    """
 
     mode: Literal["enabled", "disabled", "adaptive"] = "enabled"
     effort: str | None = None
     budget_tokens: int | None = None
+    show: bool | None = None
 
 
 class Sampling(msgspec.Struct, frozen=True, gc=False):
@@ -155,8 +193,23 @@ class Sampling(msgspec.Struct, frozen=True, gc=False):
     seed: int | None = None
 
 
+class TokenLogprob(msgspec.Struct, frozen=True, gc=False):
+    """One token of an answer with the natural logarithm of its probability; `top` holds the likeliest tokens at its place.
+
+    `utf8` are the token's bytes, None when the provider does not give them: a token may be half a character.
+    """
+
+    token: str
+    logprob: float
+    utf8: bytes | None = None
+    top: "tuple[TokenLogprob, ...]" = ()
+
+
 class ChatRequest(msgspec.Struct, frozen=True):
-    """One question to a model. `extras` are members the dialect it came in does not define, or this program does not carry, raw."""
+    """One question to a model. `verbosity` is low, medium or high.
+
+    `extras` are members the dialect it came in does not define, or this program does not carry, raw.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -174,13 +227,14 @@ class ChatRequest(msgspec.Struct, frozen=True):
     logprobs: bool = False
     top_logprobs: int | None = None
     service_tier: str | None = None
+    verbosity: str | None = None
     stream: bool = False
     include_usage: bool = False
     extras: dict[str, bytes] = {}
 
 
 class ChatAnswer(msgspec.Struct, frozen=True):
-    """`id` and `model` are the provider's. `created_s` is Unix seconds, 0 when the provider gave none."""
+    """`id` and `model` are the provider's. `created_s` is Unix seconds, 0 when the provider gave none. `service_tier` is the one it used."""
 
     id: str
     model: str
@@ -189,3 +243,5 @@ class ChatAnswer(msgspec.Struct, frozen=True):
     usage: Usage | None = None
     stop_sequence: str | None = None
     created_s: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+    service_tier: str | None = None

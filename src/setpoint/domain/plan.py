@@ -11,8 +11,24 @@ import msgspec
 from setpoint.domain.money import Price
 from setpoint.domain.principal import Role
 
-DialectName = Literal["openai_chat", "anthropic"]
-AuthStyle = Literal["bearer", "x-api-key", "none"]
+DialectName = Literal[
+    "openai_chat",
+    "openai_responses",
+    "openai_completions",
+    "openai_embeddings",
+    "anthropic",
+    "gemini",
+    "gemini_embeddings",
+    "bedrock_converse",
+    "cohere",
+    "cohere_embeddings",
+    "ollama",
+    "ollama_embeddings",
+]
+Hosting = Literal["vendor", "azure", "bedrock", "vertex"]
+"""Whose doors a dialect stands behind: clouds serve vendors' dialects at paths, and with credentials, of their own."""
+AuthStyle = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "aws", "google", "none"]
+"""In which header a credential goes; aws signs each request with it, google trades a service account for a token."""
 Strategy = Literal["failover", "weighted", "round_robin"]
 
 

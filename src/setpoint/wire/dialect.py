@@ -11,7 +11,9 @@ from typing import Protocol
 
 import msgspec
 
+from setpoint.domain.capabilities import STANDARD, Capabilities
 from setpoint.domain.chat import ChatAnswer, ChatRequest
+from setpoint.domain.embeddings import EmbeddingsAnswer, EmbeddingsRequest
 from setpoint.domain.faults import Fault
 from setpoint.domain.stream import StreamEvent
 from setpoint.domain.usage import Usage
@@ -108,8 +110,8 @@ class Dialect(Metered, Protocol):
 
     def decode_request(self, body: bytes) -> ChatRequest | Fault: ...
 
-    def encode_request(self, request: ChatRequest, model: str, stream: bool) -> Encoded | Fault:
-        """`model` is the name at the upstream. A stream is always asked for its usage."""
+    def encode_request(self, request: ChatRequest, model: str, stream: bool, can: Capabilities = STANDARD) -> Encoded | Fault:
+        """`model` is the name at the upstream, `can` what its vendor does differently. A stream is always asked for its usage."""
         ...
 
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault: ...
@@ -126,4 +128,20 @@ class Dialect(Metered, Protocol):
 
     def render_stream_fault(self, fault: Fault, request_id: str) -> bytes:
         """The dialect's own error event for a stream that has begun; nothing may follow it."""
+        ...
+
+
+class EmbeddingsDialect(Metered, Protocol):
+    """A dialect of embeddings. Between two of the same one bodies are relayed."""
+
+    name: str
+
+    def decode_request(self, body: bytes) -> EmbeddingsRequest | Fault: ...
+
+    def encode_request(self, request: EmbeddingsRequest, model: str) -> Encoded | Fault: ...
+
+    def decode_answer(self, body: bytes) -> EmbeddingsAnswer | Fault: ...
+
+    def encode_answer(self, answer: EmbeddingsAnswer, model: str, encoding: str) -> bytes:
+        """`encoding` is the request's: float or base64."""
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from setpoint.domain.capabilities import STANDARD, Capabilities
 from setpoint.domain.chat import ChatAnswer, ChatRequest
 from setpoint.domain.faults import Fault
 from setpoint.wire.anthropic import answer as answers
@@ -19,7 +20,7 @@ class Anthropic:
     def decode_request(self, body: bytes) -> ChatRequest | Fault:
         return request_in.decode_request(body)
 
-    def encode_request(self, request: ChatRequest, model: str, stream: bool) -> Encoded | Fault:
+    def encode_request(self, request: ChatRequest, model: str, stream: bool, can: Capabilities = STANDARD) -> Encoded | Fault:
         return request_out.encode_request(request, model, stream)
 
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault:
@@ -31,13 +32,13 @@ class Anthropic:
     def read_usage(self, body: bytes) -> AnswerFacts:
         return facts.read_usage(body)
 
-    def tap(self, hide_usage: bool = False) -> MessagesTap:  # noqa: ARG002  usage is part of every stream: nothing to hide
+    def tap(self, hide_usage: bool = False) -> MessagesTap:
         return MessagesTap()
 
     def stream_decoder(self) -> MessagesStreamDecoder:
         return MessagesStreamDecoder()
 
-    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> MessagesStreamRenderer:  # noqa: ARG002
+    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> MessagesStreamRenderer:
         """Usage is part of every stream, and nothing in it has a time."""
         return MessagesStreamRenderer(model)
 

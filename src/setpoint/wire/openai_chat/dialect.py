@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from setpoint.domain.capabilities import STANDARD, Capabilities
 from setpoint.domain.chat import ChatAnswer, ChatRequest
 from setpoint.domain.faults import Fault
 from setpoint.wire.dialect import AnswerFacts, Encoded
@@ -19,7 +20,7 @@ class OpenAIChat:
     def decode_request(self, body: bytes) -> ChatRequest | Fault:
         return request_in.decode_request(body)
 
-    def encode_request(self, request: ChatRequest, model: str, stream: bool) -> Encoded | Fault:
+    def encode_request(self, request: ChatRequest, model: str, stream: bool, can: Capabilities = STANDARD) -> Encoded | Fault:
         return request_out.encode_request(request, model, stream)
 
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault:

@@ -9,12 +9,16 @@ import msgspec
 from setpoint.domain.chat import Finish
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.stream import (
+    Cited,
     Failed,
     Finished,
+    ForeignShown,
+    LogprobsReported,
     RefusalDelta,
     Started,
     StreamEvent,
     TextDelta,
+    TextEnded,
     ThinkingDelta,
     ToolCallDelta,
     ToolCallStarted,
@@ -55,6 +59,8 @@ class ChatStreamRenderer:
             return render_openai_stream_fault(event.fault, "")
         if isinstance(event, Started):
             return self._start(event) if not self._head else b""
+        if isinstance(event, Cited | TextEnded | ForeignShown | LogprobsReported):
+            return b""
         opening = b"" if self._head else self._start(Started())
         return opening + (self._end(event) if isinstance(event, Finished) else self._delta(event))
 
