@@ -234,7 +234,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 class ChatAnswer(msgspec.Struct, frozen=True):
-    """`id` and `model` are the provider's. `created_s` is Unix seconds, 0 when the provider gave none. `service_tier` is the one it used."""
+    """`id`, `model` and `service_tier` are the provider's. `created_s` is Unix seconds, 0 when it gave none."""
 
     id: str
     model: str
