@@ -1,5 +1,5 @@
 # make run     a running Setpoint with a model, without any key
-# make test    every test, with coverage per room
+# make test    every test, with coverage per room; then the gate on CPU per request, without
 # make check   style, types, layers, tidiness
 # make bench   CPU per request beside nginx, as ratios
 # Each does its own set-up; a machine needs Python 3.11 or newer with venv, make and a package index.
@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CLIENTS := .venv-clients
 
 .PHONY: run test check bench venv format clean
 
@@ -25,6 +26,7 @@ run: $(STAMP)
 test: $(STAMP)
 	tools/system-packages.sh nginx
 	$(BIN)/setpoint local install || echo "the local model cannot be installed here; its tests are skipped" >&2
+	tools/clients/install.sh $(BIN)/python $(CLIENTS)
 	$(BIN)/python tools/run_tests.py
 
 check: $(STAMP)
