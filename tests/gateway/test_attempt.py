@@ -23,6 +23,7 @@ from setpoint.domain.plan import BreakerLimits, Plan, Retries
 from setpoint.domain.trace import Outcome, RecordKind
 from setpoint.gateway.published import Candidate
 from setpoint.gateway.stages.attempt import all_open, next_admitted, ready_after, wait_before_retry_s
+from setpoint.gateway.surfaces import CHAT
 from setpoint.wire import gauge_page as at
 
 RETRIES = Retries(attempts=3, base_s=1.0, factor=2.0, cap_s=8.0)
@@ -60,7 +61,7 @@ def test_the_wait_before_the_next_call(
 
 
 def three(w: World) -> tuple[Candidate, ...]:
-    resolved = w.lane.published.resolve("m", "/chat/completions")
+    resolved = w.lane.published.resolve("m", CHAT)
     assert resolved is not None
     return resolved.candidates
 

@@ -123,7 +123,7 @@ def key_of(
     published = w.workshop.build(loaded_for(project))
     exchange = Exchange(connection, request, surface, published, b"", 0, 0)
     exchange.caller = published.caller(TOKEN.encode())
-    exchange.route = published.resolve(msgspec.json.decode(request.body)["model"], "/chat/completions")
+    exchange.route = published.resolve(msgspec.json.decode(request.body)["model"], CHAT)
     return cache_key(exchange, namespace)
 
 

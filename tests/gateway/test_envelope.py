@@ -8,13 +8,12 @@ from tests.gateway.world import body_of, post, status_of, world
 
 from setpoint.domain.faults import FaultKind
 from setpoint.gateway.envelope import malformed
-from setpoint.gateway.surfaces import CHAT, EMBEDDINGS, HOT_PATHS, MESSAGES
+from setpoint.gateway.surfaces import CHAT, EMBEDDINGS, HOT_PATHS
 
 
 @pytest.mark.parametrize(
     ("body", "param", "says"),
     [
-        (b'{"messages":[]}', "model", "model"),
         (b'{"model":"m"}', "messages", "messages"),
         (b'{"model":5,"messages":[]}', "model", "Expected `str`"),
         (b'{"model":"m","messages":{}}', "messages", "Expected `array`"),
@@ -64,7 +63,7 @@ def test_a_bad_body_is_a_400_in_the_surfaces_own_shape(body: bytes, path: bytes)
             return
         error = msgspec.json.decode(body_of(client.sent))
         assert error["error"]["message"]
-        assert (error.get("type") == "error") is path.endswith(MESSAGES.path.encode())
+        assert (error.get("type") == "error") is (HOT_PATHS[path].dialect == "anthropic")
         assert w.clean
 
 

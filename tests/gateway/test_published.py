@@ -9,6 +9,7 @@ from tests.gateway.world import KEYRING, World, loaded, plan_of, upstream, world
 from setpoint.domain.plan import Route, Target
 from setpoint.gateway import published as published_module
 from setpoint.gateway.published import MODEL_CHARS_MAX
+from setpoint.gateway.surfaces import CHAT, HOT_PATHS
 from setpoint.kit.sealing import SealBroken, seal
 
 ROUTES = (
@@ -23,7 +24,7 @@ PLAN = plan_of(upstream("a"), upstream("b"), upstream("c", dialect="anthropic"),
 
 
 def where(w: World, model: str, path: str = "/chat/completions") -> tuple[str, str, str] | None:
-    found = w.lane.published.resolve(model, path)
+    found = w.lane.published.resolve(model, HOT_PATHS[path.encode()])
     if found is None:
         return None
     (candidate,) = found.candidates
@@ -67,17 +68,17 @@ def test_a_name_finds_its_route_exact_first_then_the_longest_prefix(model: str, 
 )
 def test_an_upstream_is_asked_at_its_own_path(model: str, path: str, asked: str) -> None:
     with world(PLAN) as w:
-        found = w.lane.published.resolve(model, path)
+        found = w.lane.published.resolve(model, HOT_PATHS[path.encode()])
         assert found is not None
-        assert found.candidates[0].path == asked
+        assert found.candidates[0].paths.unary == asked
         assert found.candidates[0].head.startswith(b"POST /v1" + asked.encode() + b" HTTP/1.1\r\n")
 
 
 def test_what_is_remembered_of_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published_module, "MEMO_MAX", 5)
     with world(PLAN) as w:
-        first = w.lane.published.resolve("gpt", "/chat/completions")
-        assert w.lane.published.resolve("gpt", "/chat/completions") is first
+        first = w.lane.published.resolve("gpt", CHAT)
+        assert w.lane.published.resolve("gpt", CHAT) is first
         for no in range(30):
             assert where(w, f"gpt-{no}")
             assert where(w, f"unknown-{no}") is None
@@ -126,6 +127,6 @@ def test_a_line_lives_on_where_its_upstream_did_not_change() -> None:
 
 def test_names_reach_headers_only_as_printable_ascii() -> None:
     with world(plan_of(upstream("a"), routes=(Route("*", (Target("a"),)),))) as w:
-        found = w.lane.published.resolve("m\r\nx-evil: 1é", "/chat/completions")
+        found = w.lane.published.resolve("m\r\nx-evil: 1é", CHAT)
         assert found is not None
         assert b"x-setpoint-model: m??x-evil: 1?\r\n" in found.candidates[0].lines

@@ -9,10 +9,11 @@ from tests.gateway.world import World, ask, headers_of, plan_of, status_of, upst
 from setpoint.domain.plan import Route, Strategy, Target
 from setpoint.gateway.published import ResolvedRoute
 from setpoint.gateway.stages.route import in_order
+from setpoint.gateway.surfaces import CHAT
 
 
 def resolved(w: World) -> ResolvedRoute:
-    found = w.lane.published.resolve("m", "/chat/completions")
+    found = w.lane.published.resolve("m", CHAT)
     assert found is not None
     return found
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from setpoint.domain.capabilities import STANDARD, Capabilities
 from setpoint.domain.money import Price
 from setpoint.domain.principal import Role
 
@@ -95,6 +96,16 @@ class Upstream(msgspec.Struct, frozen=True):
     breaker: BreakerLimits = BreakerLimits()
     ca_file: str | None = None
     """PEM bundle to verify the upstream with, instead of the system's."""
+    also: tuple[DialectName, ...] = ()
+    """Further dialects it speaks at the same address: a client of one of them is relayed, not translated."""
+    hosting: Hosting = "vendor"
+    can: Capabilities = STANDARD
+    region: str = ""
+    """Bedrock: part of the signature. Vertex: the location."""
+    project: str = ""
+    """Vertex: whose models are used."""
+    api_version: str = ""
+    """Azure: set, it chooses the paths by deployment; empty, the versionless ones (`/openai/v1`)."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -121,6 +132,8 @@ class Route(msgspec.Struct, frozen=True):
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     cache: CachePolicy = CachePolicy()
+    untranslated: Literal["report", "refuse"] = "report"
+    """What to do when a target's dialect cannot say all that was asked: name it in a header, or go to another target and else refuse."""
 
 
 class RoleLimit(msgspec.Struct, frozen=True):

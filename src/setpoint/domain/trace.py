@@ -21,6 +21,25 @@ class Surface(IntEnum):
     openai_chat = 1
     anthropic_messages = 2
     openai_embeddings = 3
+    openai_responses = 4
+    openai_completions = 5
+    gemini = 6
+    gemini_embeddings = 7
+    anthropic_count_tokens = 8
+    gemini_count_tokens = 9
+    bedrock_converse = 10
+    cohere_chat = 11
+    cohere_embeddings = 12
+    ollama_chat = 13
+    ollama_embeddings = 14
+    openai_images = 15
+    openai_audio = 16
+    openai_moderations = 17
+    rerank = 18
+    openai_files = 19
+    openai_batches = 20
+    openai_stored = 21
+    """Responses, conversations and the like that the provider keeps: read, deleted, cancelled."""
 
 
 class CacheTier(IntEnum):

@@ -11,17 +11,17 @@ from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.money import cost_nanousd
 from setpoint.domain.usage import Usage
 from setpoint.gateway.coding import PLAIN, inflater
-from setpoint.gateway.dialects import DIALECTS, EMBEDDINGS_DIALECT
+from setpoint.gateway.counting import counts, embeddings_answer, estimated_count
+from setpoint.gateway.dialects import COUNTERS, DIALECTS, EMBEDDINGS_DIALECTS, SPOKEN
 from setpoint.gateway.drive import NEWS
 from setpoint.gateway.exchange import Answer, Exchange, Result
 from setpoint.gateway.payload import Payload, payload_for, streams
 from setpoint.gateway.published import Candidate
 from setpoint.gateway.relay import Relay
 from setpoint.gateway.respond import PassThrough
-from setpoint.gateway.surfaces import EMBEDDINGS
-from setpoint.gateway.translate import TranslatingTap
+from setpoint.gateway.translate import ReframingTap, TranslatingTap, UnframingTap
 from setpoint.gateway.upstream import Call
-from setpoint.wire.dialect import Metered, StreamTap
+from setpoint.wire.dialect import StreamTap
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -40,6 +40,10 @@ class Calling:
 
     async def call(self, exchange: Exchange, candidate: Candidate) -> Result:
         """One attempt at one candidate. Sets what the exchange knows of its answer: usage, cost, model served, finish, times."""
+        surface = exchange.surface
+        if surface.kind == "count" and not counts(candidate):
+            exchange.candidate = candidate
+            return estimated_count(exchange)
         payload = payload_for(exchange, candidate)
         if isinstance(payload, Fault):
             return payload
@@ -48,7 +52,10 @@ class Calling:
         route = exchange.route
         assert route is not None
         plan = exchange.published.plan
-        call = Call(exchange.drive, (payload.head, payload.body), route.route.timeouts, plan.limits.answer_bytes_max, relay)
+        head = await self._head(exchange, candidate, payload)
+        if isinstance(head, Fault):
+            return head
+        call = Call(exchange.drive, (head, payload.body), route.route.timeouts, plan.limits.answer_bytes_max, relay)
         exchange.call = call
         sent_ns = self._mono_ns()
         candidate.line.pool.send(call)
@@ -64,6 +71,17 @@ class Calling:
                     self._settle_stream(exchange, candidate, relay)
             exchange.upstream_ns += self._mono_ns() - sent_ns
 
+    @staticmethod
+    async def _head(exchange: Exchange, candidate: Candidate, payload: Payload) -> bytes | Fault:
+        """The whole head of the request, signed where the upstream wants that."""
+        credential = candidate.line.credential
+        if credential is None:
+            return payload.head + b"\r\n"
+        paths = candidate.paths
+        path = candidate.line.upstream.base_path + (paths.stream if streams(exchange) else paths.unary)
+        lines = await credential.lines(exchange.drive, "POST", path, payload.body)
+        return lines if isinstance(lines, Fault) else b"%b%b\r\n" % (payload.head, lines)
+
     # ---- unary
 
     def _unary(self, exchange: Exchange, candidate: Candidate, call: Call, payload: Payload) -> Result:
@@ -72,7 +90,7 @@ class Calling:
         body = _decoded(call)
         if isinstance(body, Fault):
             return body
-        dialect = self._spoken(exchange, candidate)
+        dialect = SPOKEN[candidate.dialect]
         if call.status != 200:
             named = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers}
             return dialect.classify_fault(call.status, named, body, self._wall_s())
@@ -83,41 +101,52 @@ class Calling:
         exchange.model_served = facts.model
         exchange.finish = facts.finish
         headers = self._passing.lines(call.headers) + _loss_lines(payload.losses)
-        if exchange.surface.dialect == candidate.line.upstream.dialect:
+        if candidate.relays:
             return Answer(200, body, call.content_type or b"application/json", headers)
-        return self._translated(exchange, candidate, body, headers)
+        translated = self._translated(exchange, candidate, body)
+        return translated if isinstance(translated, Fault) else Answer(200, translated, headers=headers)
 
-    def _translated(self, exchange: Exchange, candidate: Candidate, body: bytes, headers: bytes) -> Result:
-        answer = DIALECTS[candidate.line.upstream.dialect].decode_answer(body)
-        if isinstance(answer, Fault):
-            return answer
-        envelope = exchange.envelope
+    def _translated(self, exchange: Exchange, candidate: Candidate, body: bytes) -> bytes | Fault:
+        """The answer in the client's dialect."""
+        surface, envelope = exchange.surface, exchange.envelope
         assert envelope is not None
-        return Answer(200, DIALECTS[exchange.surface.dialect].encode_answer(answer, envelope.model, int(self._wall_s())), headers=headers)
-
-    @staticmethod
-    def _spoken(exchange: Exchange, candidate: Candidate) -> Metered:
-        return EMBEDDINGS_DIALECT if exchange.surface is EMBEDDINGS else DIALECTS[candidate.line.upstream.dialect]
+        source, target = candidate.dialect, surface.dialect
+        if surface.kind == "embeddings":
+            return embeddings_answer(exchange, EMBEDDINGS_DIALECTS[source].decode_answer(body))
+        if surface.kind == "count":
+            total = COUNTERS[source].read_count(body)
+            return total if isinstance(total, Fault) else COUNTERS[target].encode_count(total)
+        answer = DIALECTS[source].decode_answer(body)
+        return answer if isinstance(answer, Fault) else DIALECTS[target].encode_answer(answer, envelope.model, int(self._wall_s()))
 
     # ---- streams
 
     def _relay(self, exchange: Exchange, candidate: Candidate, payload: Payload) -> Relay:
         plan, route, envelope = exchange.published.plan, exchange.route, exchange.envelope
         assert route is not None and envelope is not None  # noqa: PT018  outer stages
-        source, target = exchange.surface.dialect, candidate.line.upstream.dialect
+        source, target = exchange.surface.dialect, candidate.dialect
         tap: StreamTap
-        if source == target:
+        if candidate.relays:
             tap = DIALECTS[target].tap(hide_usage=payload.hide_usage)
         else:
             options = envelope.stream_options
             include_usage = options is not None and bool(options.include_usage)
             renderer = DIALECTS[source].stream_renderer(envelope.model, int(self._wall_s()), include_usage)
             tap = TranslatingTap(DIALECTS[target].stream_decoder(), renderer)
+        if target == "anthropic" and candidate.line.upstream.hosting == "bedrock":
+            from setpoint.wire.bedrock_invoke import BedrockFrames
+
+            tap = UnframingTap(BedrockFrames(), tap)
+        if exchange.place is not None and exchange.place.array:
+            from setpoint.wire.gemini.array_frames import GeminiArrayFramer
+
+            exchange.framer = framer = GeminiArrayFramer()
+            tap = ReframingTap(tap, framer)
         kept_max = plan.capture.bytes_max if plan.capture.answers else 0
         if exchange.to_be_cached:
             kept_max = max(kept_max, plan.limits.cache_entry_bytes_max)
         relay = Relay(exchange.connection, exchange.drive, tap, route.route.timeouts.stream_events_max, kept_max)
-        relay.translated = source != target
+        relay.translated = not candidate.relays
         return relay
 
     async def _stream(self, exchange: Exchange, candidate: Candidate, call: Call, relay: Relay, payload: Payload) -> Result:
@@ -166,7 +195,9 @@ class Calling:
         self._settle_stream(exchange, candidate, relay)
         exchange.fault = fault
         if fault is not None and (relay.translated or fault is not tap.error):
-            rest += DIALECTS[exchange.surface.dialect].render_stream_fault(fault, exchange.request_id.hex())
+            rest += framed(exchange, DIALECTS[exchange.surface.dialect].render_stream_fault(fault, exchange.request_id.hex()))
+        if exchange.framer is not None:
+            rest += exchange.framer.finish()
         return Answer(200, rest, streamed=True)
 
     def _settle_stream(self, exchange: Exchange, candidate: Candidate, relay: Relay) -> None:
@@ -181,6 +212,11 @@ class Calling:
         exchange.captured = relay.kept()
         # A client that hangs up on the last event has had its whole answer.
         exchange.whole = tap.done and tap.error is None
+
+
+def framed(exchange: Exchange, data: bytes) -> bytes:
+    """A piece of a stream as this client takes it."""
+    return data if exchange.framer is None else exchange.framer.feed(data)
 
 
 def _settle(exchange: Exchange, candidate: Candidate, usage: Usage | None) -> None:

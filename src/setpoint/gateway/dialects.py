@@ -1,10 +1,34 @@
 """The dialects this gateway speaks, by the name a plan gives them."""
 
+from typing import Protocol
+
+from setpoint.domain.chat import ChatRequest
+from setpoint.domain.faults import Fault
 from setpoint.domain.plan import DialectName
 from setpoint.wire.anthropic.dialect import ANTHROPIC
-from setpoint.wire.dialect import Dialect, Metered
+from setpoint.wire.dialect import Dialect, EmbeddingsDialect, Encoded, Metered
 from setpoint.wire.openai_chat.dialect import OPENAI_CHAT
 from setpoint.wire.openai_embeddings.dialect import OPENAI_EMBEDDINGS
 
-DIALECTS: dict[DialectName, Dialect] = {"openai_chat": OPENAI_CHAT, "anthropic": ANTHROPIC}
-EMBEDDINGS_DIALECT: Metered = OPENAI_EMBEDDINGS
+
+class Counter(Protocol):
+    """Asking a provider how many tokens a prompt has."""
+
+    def decode_count_request(self, body: bytes) -> ChatRequest | Fault: ...
+
+    def encode_count_request(self, request: ChatRequest, model: str) -> Encoded | Fault: ...
+
+    def read_count(self, body: bytes) -> int | Fault: ...
+
+    def encode_count(self, total: int) -> bytes: ...
+
+
+DIALECTS: dict[DialectName, Dialect] = {
+    "openai_chat": OPENAI_CHAT,
+    "anthropic": ANTHROPIC,
+}
+EMBEDDINGS_DIALECTS: dict[DialectName, EmbeddingsDialect] = {
+    "openai_embeddings": OPENAI_EMBEDDINGS,
+}
+SPOKEN: dict[DialectName, Metered] = {**DIALECTS, **EMBEDDINGS_DIALECTS}
+COUNTERS: dict[DialectName, Counter] = {}

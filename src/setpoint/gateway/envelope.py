@@ -27,7 +27,8 @@ class CacheWish(msgspec.Struct, rename={"no_cache": "no-cache", "no_store": "no-
 class Envelope(msgspec.Struct):
     """The members that routing, limits, cache and the ledger look at. Surfaces share it: their names agree where they overlap."""
 
-    model: str
+    model: str = ""
+    """Empty when the body does not name it; then the path must."""
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: float | None = None
@@ -43,8 +44,26 @@ class ChatEnvelope(Envelope, kw_only=True):
     messages: list[msgspec.Raw]
 
 
+class ContentsEnvelope(Envelope, kw_only=True):
+    """Gemini's name for them."""
+
+    contents: msgspec.Raw
+
+
+class ResponsesEnvelope(Envelope):
+    """`input` may be missing: a prompt stored at the provider can stand for it."""
+
+
+class CompletionsEnvelope(Envelope, kw_only=True):
+    prompt: msgspec.Raw
+
+
 class EmbeddingsEnvelope(Envelope):
     input: msgspec.Raw = msgspec.Raw(b"")
+
+
+class LooseEnvelope(Envelope):
+    """Surfaces whose members differ too much to ask for one here; the dialect judges them."""
 
 
 def malformed(error: msgspec.MsgspecError) -> Fault:

@@ -1,5 +1,7 @@
 """One client request on its way through the stages."""
 
+from typing import Protocol
+
 from setpoint.domain.faults import Fault
 from setpoint.domain.trace import CacheTier, Surface
 from setpoint.domain.usage import Usage
@@ -7,7 +9,7 @@ from setpoint.gateway.drive import Drive
 from setpoint.gateway.envelope import Envelope
 from setpoint.gateway.published import Caller, Candidate, Published, ResolvedRoute
 from setpoint.gateway.server import ClientConnection, Request
-from setpoint.gateway.surfaces import HotSurface
+from setpoint.gateway.surfaces import HotSurface, Place
 from setpoint.gateway.upstream import Call
 
 
@@ -34,13 +36,21 @@ Result = Answer | Fault
 """What a stage returns: an answer, or the fault that prevented one. Only `record` turns the second into the first."""
 
 
+class Framer(Protocol):
+    """Puts a stream into another framing than its dialect's usual one, for a client that asked for that. Bytes may be cut anywhere."""
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def finish(self) -> bytes: ...
+
+
 class Exchange:
     """All facts of one exchange. Each is written by one stage, named beside it; everybody may read."""
 
     __slots__ = (
         "answer_bytes", "attempts", "body", "cache_tier", "call", "caller", "candidate", "candidates", "captured", "connection",
-        "cost_nanousd", "drive", "envelope", "failovers", "fault", "finish", "limit_headers", "model_served", "published",
-        "request", "request_id", "route", "saved_nanousd", "start_ns", "started_ns", "streamed", "surface", "to_be_cached",
+        "cost_nanousd", "drive", "envelope", "failovers", "fault", "finish", "framer", "limit_headers", "model_served", "place",
+        "published", "request", "request_id", "route", "saved_nanousd", "start_ns", "started_ns", "streamed", "surface", "to_be_cached",
         "trace_id", "ttft_ns", "upstream_ns", "usage", "whole",
     )  # fmt: skip
 
@@ -53,11 +63,13 @@ class Exchange:
         request_id: bytes,
         start_ns: int,
         started_ns: int,
+        place: Place | None = None,
     ) -> None:
         # lane
         self.connection = connection
         self.request = request
         self.surface = surface
+        self.place = place
         self.published = published
         self.request_id = request_id
         self.trace_id = request_id
@@ -86,6 +98,7 @@ class Exchange:
         self.upstream_ns = 0
         self.ttft_ns = 0
         self.streamed = False
+        self.framer: Framer | None = None
         self.usage: Usage | None = None
         self.cost_nanousd = -1
         self.model_served = ""

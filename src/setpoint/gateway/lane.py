@@ -17,7 +17,7 @@ from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.plan import Limits
 from setpoint.domain.trace import Outcome
 from setpoint.gateway.deadlines import Deadlines
-from setpoint.gateway.dialects import DIALECTS
+from setpoint.gateway.dialects import DIALECTS, SPOKEN
 from setpoint.gateway.exchange import Answer, Exchange, Result
 from setpoint.gateway.ids import RequestIds
 from setpoint.gateway.meter import Meter
@@ -26,7 +26,7 @@ from setpoint.gateway.records import attempt_record, begin_record, end_record
 from setpoint.gateway.relay import Relay
 from setpoint.gateway.respond import connection_line, fault_lines, status_line, stream_head, unary_response
 from setpoint.gateway.server import ClientConnection, Request
-from setpoint.gateway.surfaces import HOT_PATHS, HotSurface
+from setpoint.gateway.surfaces import HOT_PATHS, HotSurface, Place, place_of
 from setpoint.gateway.turn import Turn
 from setpoint.runtime.clock import Clock, rfc3339
 from setpoint.runtime.log import Log
@@ -140,9 +140,9 @@ class GatewayLane:
             self.refuse(connection, request, path, request.fault.fault, request.fault.status)
         elif isinstance(target, BadPath):
             self.refuse(connection, request, path, Fault(FaultKind.bad_request, f"The request's path is not accepted: {target.reason}."))
-        elif (surface := HOT_PATHS.get(path)) is not None and connection.purpose == "main":
+        elif connection.purpose == "main" and (place := place_of(path, target.query)) is not None:
             if request.method == b"POST":
-                self._start(connection, request, surface)
+                self._start(connection, request, place.surface, place)
             else:
                 self.refuse(
                     connection,
@@ -156,10 +156,10 @@ class GatewayLane:
 
     # ---- exchanges
 
-    def _start(self, connection: ClientConnection, request: Request, surface: HotSurface) -> None:
+    def _start(self, connection: ClientConnection, request: Request, surface: HotSurface, place: Place | None = None) -> None:
         clock = self._clock
         wall_ns = clock.wall_ns()
-        exchange = Exchange(connection, request, surface, self.published, self._ids.next(wall_ns), wall_ns, clock.mono_ns())
+        exchange = Exchange(connection, request, surface, self.published, self._ids.next(wall_ns), wall_ns, clock.mono_ns(), place)
         if b"traceparent" in request.headers:
             exchange.trace_id = trace_id_of(request.headers[b"traceparent"]) or exchange.request_id
         connection.work = exchange
@@ -210,13 +210,15 @@ class GatewayLane:
         exchange.fault = fault
         if exchange.streamed:
             # Its head is on the wire already: what can be said now is the dialect's error event.
-            return Answer(200, DIALECTS[exchange.surface.dialect].render_stream_fault(fault, exchange.request_id.hex()), streamed=True)
-        surface, candidate = exchange.surface, exchange.candidate
-        same = candidate is not None and candidate.line.upstream.dialect == surface.dialect
-        if same and fault.upstream_body is not None and fault.kind in PASSED_THROUGH:
+            said = DIALECTS[exchange.surface.dialect].render_stream_fault(fault, exchange.request_id.hex())
+            if (framer := exchange.framer) is not None:
+                said = framer.feed(said) + framer.finish()
+            return Answer(200, said, streamed=True)
+        candidate = exchange.candidate
+        if candidate is not None and candidate.relays and fault.upstream_body is not None and fault.kind in PASSED_THROUGH:
             body = fault.upstream_body
         else:
-            body = DIALECTS[surface.dialect].render_fault(fault, exchange.request_id.hex())
+            body = SPOKEN[exchange.surface.dialect].render_fault(fault, exchange.request_id.hex())
         return Answer(fault.http_status, body, headers=fault_lines(fault))
 
     def commit(self, exchange: Exchange, relay: Relay, headers: bytes) -> None:

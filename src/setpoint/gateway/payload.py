@@ -2,22 +2,28 @@
 
 import msgspec
 
-from setpoint.domain.faults import Fault
-from setpoint.gateway.dialects import DIALECTS
+from setpoint.domain.faults import Fault, FaultKind
+from setpoint.gateway.dialects import COUNTERS, DIALECTS, EMBEDDINGS_DIALECTS
+from setpoint.gateway.endpoints import MODEL_IN_PATH
 from setpoint.gateway.envelope import Envelope
 from setpoint.gateway.exchange import Exchange
 from setpoint.gateway.published import Candidate
+from setpoint.wire.dialect import Encoded
 from setpoint.wire.openai_chat.stream_usage import ask_for_stream_usage
-from setpoint.wire.splice import remove_members, replace_model
+from setpoint.wire.splice import remove_members, replace_model, set_members
 
 ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"
 # Not Idempotency-Key: many callers share the gateway's one credential, and a provider would answer one with another's result.
-_FORWARDED = {
-    "anthropic": (b"anthropic-version", b"anthropic-beta", b"traceparent", b"tracestate"),
-    "openai_chat": (b"openai-beta", b"traceparent", b"tracestate"),
+_TRACING = (b"traceparent", b"tracestate")
+_FORWARDED: dict[str, tuple[bytes, ...]] = {
+    "anthropic": (b"anthropic-version", b"anthropic-beta", *_TRACING),
+    "openai_chat": (b"openai-beta", *_TRACING),
+    "openai_responses": (b"openai-beta", *_TRACING),
 }
 _OURS = ("cache", "tags")
 """Body members that are for the gateway alone; vendors refuse members they do not know."""
+_ASKS_FOR_USAGE = frozenset({"openai_chat", "openai_completions"})
+_encode = msgspec.json.Encoder().encode
 
 
 class Payload(msgspec.Struct):
@@ -38,26 +44,49 @@ def payload_for(exchange: Exchange, candidate: Candidate) -> Payload | Fault:
     """The request to `candidate`. A fault when its dialect cannot express what was asked."""
     envelope = exchange.envelope
     assert envelope is not None
-    surface, dialect = exchange.surface, candidate.line.upstream.dialect
+    dialect = candidate.dialect
+    stream = streams(exchange)
     losses: tuple[str, ...] = ()
     hide_usage = False
-    if surface.dialect == dialect:
-        body = replace_model(_for_others(exchange.body, envelope), envelope.model, candidate.model)
-        if dialect == "openai_chat" and surface.streams and envelope.stream and not _asked_for_usage(envelope):
+    body = exchange.body if envelope.cache is None and envelope.tags is None else remove_members(exchange.body, _OURS)
+    if candidate.relays:
+        if dialect not in MODEL_IN_PATH:
+            body = _named(body, exchange, candidate)
+        if stream and dialect in _ASKS_FOR_USAGE and candidate.line.upstream.can.stream_usage == "ask" and not _asked_for_usage(envelope):
             body = ask_for_stream_usage(body)
             hide_usage = True
     else:
-        translated = _translate(exchange, candidate, _for_others(exchange.body, envelope))
+        translated = _translate(exchange, candidate, body, stream=stream)
         if isinstance(translated, Fault):
             return translated
-        body, losses = translated
-    head = b"%b%bcontent-length: %d\r\n\r\n" % (candidate.head, _forwarded(exchange, dialect), len(body))
+        body, losses = translated.body, translated.losses
+    if dialect == "anthropic" and candidate.line.upstream.hosting != "vendor":
+        body = _hosted(body, exchange, candidate)
+    head = b"%b%bcontent-length: %d\r\n" % (
+        candidate.stream_head if stream else candidate.head,
+        _forwarded(exchange, candidate),
+        len(body),
+    )
     return Payload(head, body, hide_usage, losses)
 
 
-def _for_others(body: bytes, envelope: Envelope) -> bytes:
-    """The body without what is for the gateway alone."""
-    return body if envelope.cache is None and envelope.tags is None else remove_members(body, _OURS)
+def _named(body: bytes, exchange: Exchange, candidate: Candidate) -> bytes:
+    """The body with the model's name at the upstream. A client that named it in the path may have left it out of the body."""
+    envelope, place = exchange.envelope, exchange.place
+    assert envelope is not None
+    if place is not None and place.model:
+        return set_members(body, {"model": _encode(candidate.model)})
+    return replace_model(body, envelope.model, candidate.model)
+
+
+def _hosted(body: bytes, exchange: Exchange, candidate: Candidate) -> bytes:
+    """Anthropic's body as the clouds take it."""
+    betas = tuple(
+        beta.strip().decode("latin-1") for beta in exchange.request.headers.get(b"anthropic-beta", b"").split(b",") if beta.strip()
+    )
+    from setpoint.wire.bedrock_invoke import bedrock_body, vertex_body
+
+    return bedrock_body(body, betas) if candidate.line.upstream.hosting == "bedrock" else vertex_body(body, betas)
 
 
 def _asked_for_usage(envelope: Envelope) -> bool:
@@ -65,20 +94,41 @@ def _asked_for_usage(envelope: Envelope) -> bool:
     return options is not None and bool(options.include_usage)
 
 
-def _translate(exchange: Exchange, candidate: Candidate, body: bytes) -> tuple[bytes, tuple[str, ...]] | Fault:
-    source, target = DIALECTS[exchange.surface.dialect], DIALECTS[candidate.line.upstream.dialect]
-    request = source.decode_request(body)
+def _translate(exchange: Exchange, candidate: Candidate, body: bytes, *, stream: bool) -> Encoded | Fault:
+    encoded = _encoded(exchange, candidate, body, stream=stream)
+    if isinstance(encoded, Fault) or not encoded.losses:
+        return encoded
+    route = exchange.route
+    assert route is not None
+    if route.route.untranslated == "refuse":
+        text = (
+            f"{candidate.line.upstream.provider} cannot say all of this request ({', '.join(encoded.losses)}), and the route refuses that."
+        )
+        return Fault(FaultKind.unsupported, text)
+    return encoded
+
+
+def _encoded(exchange: Exchange, candidate: Candidate, body: bytes, *, stream: bool) -> Encoded | Fault:
+    surface = exchange.surface
+    source, target = surface.dialect, candidate.dialect
+    if surface.kind == "embeddings":
+        wanted = EMBEDDINGS_DIALECTS[source].decode_request(body)
+        return wanted if isinstance(wanted, Fault) else EMBEDDINGS_DIALECTS[target].encode_request(wanted, candidate.model)
+    if surface.kind == "count":
+        counted = COUNTERS[source].decode_count_request(body)
+        return counted if isinstance(counted, Fault) else COUNTERS[target].encode_count_request(counted, candidate.model)
+    request = DIALECTS[source].decode_request(body)
     if isinstance(request, Fault):
         return request
-    encoded = target.encode_request(request, candidate.model, streams(exchange))
-    if isinstance(encoded, Fault):
-        return encoded
-    return encoded.body, encoded.losses
+    return DIALECTS[target].encode_request(request, candidate.model, stream, candidate.line.upstream.can)
 
 
-def _forwarded(exchange: Exchange, dialect: str) -> bytes:
+def _forwarded(exchange: Exchange, candidate: Candidate) -> bytes:
     headers = exchange.request.headers
-    lines = [b"%b: %b\r\n" % (name, headers[name]) for name in _FORWARDED[dialect] if name in headers]
-    if dialect == "anthropic" and b"anthropic-version" not in headers:
+    dialect = candidate.dialect
+    vendor = candidate.line.upstream.hosting == "vendor"
+    names = _FORWARDED.get(dialect, _TRACING) if vendor else _TRACING
+    lines = [b"%b: %b\r\n" % (name, headers[name]) for name in names if name in headers]
+    if dialect == "anthropic" and vendor and b"anthropic-version" not in headers:
         lines.append(ANTHROPIC_VERSION)
     return b"".join(lines)

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 from setpoint.domain.money import Price
-from setpoint.domain.plan import ROLE_LIMITS, Plan, RoleLimit, Route, Upstream
+from setpoint.domain.plan import ROLE_LIMITS, DialectName, Plan, RoleLimit, Route, Upstream
 from setpoint.domain.prices import find_price
 from setpoint.domain.principal import INFERENCE_ROLES, Principal
+from setpoint.gateway.credentials import Credential
+from setpoint.gateway.endpoints import endpoint, spoken
+from setpoint.gateway.surfaces import HotSurface
 from setpoint.gateway.upstream import Pool
 from setpoint.kit.breaker import Breaker
 from setpoint.ports.snapshots import Keys
@@ -20,6 +23,8 @@ MEMO_MAX = 10_000
 """Entries of each memo; at the limit it is emptied, because what is asked now is soon asked again."""
 MODEL_CHARS_MAX = 512
 """Nothing serves a longer name; memos and breakers are kept by name, and clients choose it."""
+KEY_HEADERS = frozenset({"x-api-key", "api-key", "x-goog-api-key"})
+"""Headers that carry a credential as it is."""
 KEYLESS_SCOPE = 1 << 32
 """Bucket of callers without a key; key numbers are below."""
 
@@ -47,11 +52,12 @@ class Caller:
 class Line:
     """An upstream as this worker reaches it: its pool, its breakers, and the head of a request to it made ready."""
 
-    __slots__ = ("breaker_for", "pool", "upstream", "_breakers", "_heads", "_secret")
+    __slots__ = ("credential", "pool", "upstream", "_breakers", "_heads", "_secret")
 
-    def __init__(self, upstream: Upstream, pool: Pool, secret: bytes) -> None:
+    def __init__(self, upstream: Upstream, pool: Pool, secret: bytes, credential: Credential | None = None) -> None:
         self.upstream = upstream
         self.pool = pool
+        self.credential = credential
         self._secret = secret
         self._heads: dict[str, bytes] = {}
         self._breakers: dict[tuple[str, str], Breaker] = {}
@@ -72,45 +78,55 @@ class Line:
             yield path, model, breaker
 
     def head(self, path: str) -> bytes:
-        """The request head for `path` up to where the exchange's own headers follow."""
+        """The head of a POST of JSON to `path`, up to where the exchange's own headers follow."""
         head = self._heads.get(path)
         if head is None:
-            head = self._heads[path] = self._build_head(path)
+            if len(self._heads) >= MEMO_MAX:
+                self._heads.clear()
+            head = self._heads[path] = self.build_head("POST", path, "content-type: application/json")
         return head
 
-    def _build_head(self, path: str) -> bytes:
+    def build_head(self, method: str, path: str, *lines_of_body: str) -> bytes:
+        """A request head up to where the exchange's own headers follow; `path` comes behind the upstream's base path."""
         upstream = self.upstream
         port = "" if upstream.port in (0, 443 if upstream.tls else 80) else f":{upstream.port}"
         lines = [
-            f"POST {upstream.base_path}{path} HTTP/1.1",
+            f"{method} {upstream.base_path}{path} HTTP/1.1",
             f"host: {f'[{upstream.host}]' if ':' in upstream.host else upstream.host or 'localhost'}{port}",
-            "content-type: application/json",
+            *lines_of_body,
             "accept-encoding: identity",
             "user-agent: setpoint",
         ]
         if self._secret and upstream.auth == "bearer":
             lines.append(f"authorization: Bearer {self._secret.decode()}")
-        elif self._secret and upstream.auth == "x-api-key":
-            lines.append(f"x-api-key: {self._secret.decode()}")
+        elif self._secret and upstream.auth in KEY_HEADERS:
+            lines.append(f"{upstream.auth}: {self._secret.decode()}")
         lines += [f"{name}: {value}" for name, value in upstream.headers]
         return "\r\n".join(lines).encode() + b"\r\n"
 
 
 class Candidate:
-    """One target of a route for one asked model: where to, under which name, at what price."""
+    """One target of a route for one asked model: where to, in which dialect, under which name, at what price."""
 
-    __slots__ = ("breaker", "head", "line", "lines", "model", "path", "price", "texts", "weight")
+    __slots__ = ("breaker", "dialect", "head", "line", "lines", "model", "paths", "price", "relays", "stream_head", "texts", "weight")
 
-    def __init__(self, line: Line, path: str, model: str, weight: float, price: Price | None, route_lines: bytes) -> None:
+    def __init__(
+        self, line: Line, surface: HotSurface, dialect: DialectName, model: str, weight: float, price: Price | None, route_lines: bytes
+    ) -> None:
+        upstream = line.upstream
         self.line = line
-        self.path = path
+        self.dialect = dialect
+        self.relays = dialect == surface.dialect
+        """Client and upstream speak the same dialect: bodies pass as they are."""
         self.model = model
         self.weight = weight
         self.price = price
-        self.breaker = line.breaker(path, model)
-        self.head = line.head(path)
-        self.texts = (line.upstream.name, line.upstream.provider, "" if price is None else price.source)
-        self.lines = route_lines + f"x-setpoint-provider: {line.upstream.provider}\r\nx-setpoint-model: {_header_text(model)}\r\n".encode()
+        self.breaker = line.breaker(f"{dialect}/{surface.kind}", model)
+        self.paths = endpoint(upstream, dialect, surface.kind, model, single=surface.single and self.relays)
+        self.head = line.head(self.paths.unary)
+        self.stream_head = line.head(self.paths.stream)
+        self.texts = (upstream.name, upstream.provider, "" if price is None else price.source)
+        self.lines = route_lines + f"x-setpoint-provider: {upstream.provider}\r\nx-setpoint-model: {_header_text(model)}\r\n".encode()
 
 
 class ResolvedRoute:
@@ -158,7 +174,7 @@ class Published:
         self._exact = {route.model: route for route in plan.routes if not route.model.endswith("*")}
         wild = [route for route in plan.routes if route.model.endswith("*")]
         self._prefixes = sorted(wild, key=lambda route: -len(route.model))
-        self._resolved: dict[tuple[str, str], ResolvedRoute | None] = {}
+        self._resolved: dict[tuple[str, HotSurface], ResolvedRoute | None] = {}
         self._callers: dict[bytes, Caller | None] = {}
         self.keyless = None if plan.keys_required else self._caller(Principal(0, "", "developer"))
 
@@ -177,20 +193,20 @@ class Published:
         limits = self.plan.role_limits.get(principal.role) or ROLE_LIMITS[principal.role]
         return Caller(principal, limits)
 
-    def resolve(self, model: str, path: str) -> ResolvedRoute | None:
-        """The route for a model as the client wrote it; None when nothing serves it."""
+    def resolve(self, model: str, surface: HotSurface) -> ResolvedRoute | None:
+        """The route for a model as the client wrote it; None when nothing serves it. Its candidates are those that can serve `surface`."""
         if len(model) > MODEL_CHARS_MAX:
             return None
-        key = (model, path)
+        key = (model, surface)
         memo = self._resolved
         if key in memo:
             return memo[key]
         if len(memo) >= MEMO_MAX:
             memo.clear()
-        found = memo[key] = self._resolve(model, path)
+        found = memo[key] = self._resolve(model, surface)
         return found
 
-    def _resolve(self, model: str, path: str) -> ResolvedRoute | None:
+    def _resolve(self, model: str, surface: HotSurface) -> ResolvedRoute | None:
         route = self._exact.get(model)
         rest = model
         if route is None:
@@ -206,21 +222,16 @@ class Published:
         for target in route.targets:
             line = self.lines[target.upstream]
             name = target.model.replace("*", rest) if target.model else rest
-            surface_path = native_path(path, line.upstream.dialect)
+            dialect = spoken(line.upstream, surface)
+            if dialect is None:
+                continue
             price = find_price(self.plan.prices, line.upstream.provider, name)
-            candidates.append(Candidate(line, surface_path, name, target.weight, price, lines))
+            candidates.append(Candidate(line, surface, dialect, name, target.weight, price, lines))
         return ResolvedRoute(route, tuple(candidates), lines)
 
     def models(self) -> Iterator[Route]:
         """The routes in the order a list of models shows them."""
         yield from self.plan.routes
-
-
-def native_path(path: str, dialect: str) -> str:
-    """Where an upstream of `dialect` serves what a client asked at `path`."""
-    if path == "/embeddings":
-        return path
-    return "/messages" if dialect == "anthropic" else "/chat/completions"
 
 
 def _header_text(text: str) -> str:

@@ -8,6 +8,7 @@ from setpoint.domain.money import NANOUSD_PER_USD
 from setpoint.domain.trace import CacheTier
 from setpoint.gateway.exchange import Answer, Exchange
 from setpoint.gateway.server import Request
+from setpoint.gateway.surfaces import JSON
 
 STATUS_LINES: dict[int, bytes] = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 STATUS_LINES[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
@@ -109,11 +110,18 @@ def unary_response(exchange: Exchange, answer: Answer, date_line: bytes, overhea
     )  # fmt: skip
 
 
+def stream_type(exchange: Exchange) -> bytes:
+    """The content type of a streamed answer."""
+    place = exchange.place
+    return JSON if place is not None and place.array else exchange.surface.stream_type
+
+
 def stream_head(exchange: Exchange, headers: bytes, date_line: bytes, *, keep_alive: bool) -> bytes:
     """The head of a streamed response. Chunked for HTTP/1.1; an HTTP/1.0 client gets a body that ends with the connection."""
-    return b"%b%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n%b%b%b%b\r\n" % (
+    return b"%b%bcontent-type: %b\r\ncache-control: no-cache\r\n%b%b%b%b\r\n" % (
         STATUS_LINES[200],
         date_line,
+        stream_type(exchange),
         b"" if exchange.request.http10 else b"transfer-encoding: chunked\r\n",
         headers,
         own_lines(exchange),

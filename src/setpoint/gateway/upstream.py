@@ -34,6 +34,9 @@ HEAD_BYTES_MAX = 65_536
 JOIN_BYTES_MAX = 65_536
 """Head and body are joined into one write up to this size; above it the copy costs more than the second write."""
 
+STREAM_TYPES = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"application/x-ndjson", b"application/stream+json")
+"""What streamed answers are labelled by the vendors: events, Amazon's binary frames, or JSON line by line."""
+
 Header = tuple[bytes, bytes]
 
 
@@ -310,7 +313,7 @@ class UpstreamConnection(asyncio.Protocol):
             elif name == b"content-encoding":
                 call.content_encoding = value.lower()
         self._body_until_eof = not length
-        streams = call.content_type[:17].lower() == b"text/event-stream"
+        streams = call.content_type.lower().startswith(STREAM_TYPES)
         call.streaming = call.relay is not None and (call.relay_all or (streams and status == 200))
         if call.streaming and call.content_encoding not in PLAIN and not call.relay_all:
             undo = inflater(call.content_encoding)

@@ -46,17 +46,34 @@ class AnswerFacts(msgspec.Struct, frozen=True, gc=False):
 class StreamTap(Protocol):
     """Watches a stream that is relayed as it is. Attributes are up to date after each `feed`."""
 
-    events: int
-    """Data lines seen."""
-    content_started: bool
-    """The first text, thinking or tool call came by; an opening event alone does not count."""
-    usage: Usage | None
-    model: str
-    finish: str
-    done: bool
-    """The dialect's own terminal came ([DONE], message_stop)."""
-    error: Fault | None
-    """The provider sent an error event."""
+    @property
+    def events(self) -> int:
+        """Data lines seen."""
+        ...
+
+    @property
+    def content_started(self) -> bool:
+        """The first text, thinking or tool call came by; an opening event alone does not count."""
+        ...
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def finish(self) -> str: ...
+
+    @property
+    def done(self) -> bool:
+        """The dialect's own terminal came ([DONE], message_stop)."""
+        ...
+
+    @property
+    def error(self) -> Fault | None:
+        """The provider sent an error event."""
+        ...
 
     def feed(self, data: bytes) -> bytes:
         """The bytes to forward: `data` itself as a rule. A cut event is held until it is whole, so that an error event can follow."""

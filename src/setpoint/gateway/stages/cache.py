@@ -20,6 +20,7 @@ from setpoint.gateway.deadlines import Deadlines
 from setpoint.gateway.drive import NEWS, Drive
 from setpoint.gateway.envelope import Envelope
 from setpoint.gateway.exchange import Answer, Exchange, Result
+from setpoint.gateway.respond import stream_type
 from setpoint.gateway.stack import Handler, Stage
 from setpoint.kit.single_flight import Follower, SingleFlight
 from setpoint.ports.response_cache import ResponseCache
@@ -93,7 +94,10 @@ def cache_key(exchange: Exchange, namespace: str) -> bytes:
     name = route.name.encode()
     space = namespace.encode()
     headers = exchange.request.headers
+    place = exchange.place
     spoken = b"\n".join([headers.get(name, b"") for name in _VERSION_HEADERS])
+    if place is not None:  # what the path says counts as if the body said it
+        spoken += b"\n%b %d %d" % (place.model.encode("utf-8", "replace"), bool(place.stream), place.array)
     plan = exchange.published.plan
     head = b"%d %d %d %d %d %d-%d\n%b%b%b%b" % (
         exchange.surface.number, len(caller.tenant), len(name), len(space), len(spoken), plan.epoch, plan.version,
@@ -231,5 +235,5 @@ def replay(exchange: Exchange, entry: CachedAnswer) -> Answer:
     exchange.saved_nanousd = max(0, entry.cost_nanousd)
     exchange.model_served = entry.model_served
     exchange.finish = entry.finish
-    content_type = b"text/event-stream; charset=utf-8" if entry.streamed else entry.content_type
+    content_type = stream_type(exchange) if entry.streamed else entry.content_type
     return Answer(200, entry.body, content_type, entry.headers)

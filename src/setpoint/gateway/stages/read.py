@@ -3,11 +3,13 @@
 import msgspec
 
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.gateway.envelope import malformed
+from setpoint.gateway.envelope import Envelope, malformed
 from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.surfaces import Place
 
 NOT_UTF8 = Fault(FaultKind.bad_request, "The request body is not valid JSON: it is not UTF-8.")
 TOO_DEEP = Fault(FaultKind.bad_request, "The request body is nested too deeply to be read.")
+NO_MODEL = Fault(FaultKind.bad_request, "The request body does not name a model: `model` is missing or empty.", "model")
 NO_BODY = Fault(FaultKind.bad_request, "The request has no body; this endpoint takes a JSON object.")
 
 
@@ -17,11 +19,22 @@ def read(exchange: Exchange) -> Fault | None:
     if not body:
         return NO_BODY
     try:
-        exchange.envelope = exchange.surface.decode(body)
+        exchange.envelope = envelope = exchange.surface.decode(body)
     except msgspec.MsgspecError as error:
         return malformed(error)
     except UnicodeDecodeError:
         return NOT_UTF8
     except RecursionError:
         return TOO_DEEP
-    return None
+    place = exchange.place
+    if place is not None:
+        _add_place(envelope, place)
+    return None if envelope.model else NO_MODEL
+
+
+def _add_place(envelope: Envelope, place: Place) -> None:
+    """What the path says counts: Azure's clients repeat the model in the body, where nobody reads it."""
+    if place.model:
+        envelope.model = place.model
+    if place.stream is not None:
+        envelope.stream = place.stream

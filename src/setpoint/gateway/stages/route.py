@@ -6,6 +6,7 @@ from setpoint.domain.faults import Fault, FaultKind
 from setpoint.gateway.exchange import Exchange
 from setpoint.gateway.published import Candidate, ResolvedRoute
 from setpoint.gateway.stack import Check
+from setpoint.gateway.surfaces import HotSurface
 
 
 def in_order(route: ResolvedRoute, uniform: Callable[[], float]) -> tuple[Candidate, ...]:
@@ -29,15 +30,22 @@ def unknown_model(model: str) -> Fault:
     return Fault(FaultKind.unknown_model, text, "model")
 
 
+def not_served(model: str, surface: HotSurface) -> Fault:
+    text = f"No provider behind {model[:200]!r} offers what {surface.name} asks for. Use another model, or another endpoint."
+    return Fault(FaultKind.unsupported, text, "model")
+
+
 def route(uniform: Callable[[], float]) -> Check:
     """Sets `exchange.route` and `exchange.candidates`; 404 when nothing serves the model."""
 
     def check(exchange: Exchange) -> Fault | None:
         envelope = exchange.envelope
         assert envelope is not None
-        resolved = exchange.published.resolve(envelope.model, exchange.surface.path)
+        resolved = exchange.published.resolve(envelope.model, exchange.surface)
         if resolved is None:
             return unknown_model(envelope.model)
+        if not resolved.candidates:
+            return not_served(envelope.model, exchange.surface)
         exchange.route = resolved
         exchange.candidates = in_order(resolved, uniform)
         return None
