@@ -165,6 +165,5 @@ def _wrong_calls(turns: list[_Turn], calls: list[tuple[str, Seen]]) -> list[str]
 
 
 def prompt_of(seen: Seen) -> str:
-    """The text of the last message of a request, in either dialect."""
-    content = seen.json["messages"][-1]["content"]
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+    """The text of the last turn of the user, in any dialect."""
+    return seen.asked.prompt

@@ -1,22 +1,28 @@
 """Replies as OpenAI's wire format, written by hand so that they share no code with the dialect under test.
 
-Source: https://platform.openai.com/docs/api-reference/chat, /embeddings, /models
+Source: https://platform.openai.com/docs/api-reference/chat, /completions, /embeddings, /models. `reasoning_content` is what providers of
+reasoning models add to it (https://api-docs.deepseek.com/guides/reasoning_model).
 """
 
+import base64
+import struct
 from typing import Any
 
 import msgspec
 
-from setpoint.testing.replies import Call, Refusal, Reply
+from setpoint.testing.replies import Call, Ending, Refusal, Reply
 
 _json = msgspec.json.Encoder().encode
 DONE = b"data: [DONE]\n\n"
 CREATED_S = 1_700_000_000
 _KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+_FINISHES: dict[Ending, str] = {"done": "stop", "length": "length", "filtered": "content_filter"}
 
 
 def completion(reply: Reply, model: str) -> bytes:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text if reply.pieces else None, "refusal": None}
+    if reply.thinking:
+        message["reasoning_content"] = reply.thinking
     if reply.calls:
         message["tool_calls"] = [_call(call) for call in reply.calls]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(reply)}
@@ -31,6 +37,7 @@ def events(reply: Reply, model: str, *, with_usage: bool) -> tuple[bytes, ...]:
         return _event({**frame, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]})
 
     out = [chunk({"role": "assistant", "content": "" if reply.pieces else None})]
+    out += [chunk({"reasoning_content": reply.thinking})] if reply.thinking else []
     out += [chunk({"content": piece}) for piece in reply.pieces]
     for i, call in enumerate(reply.calls):
         out.append(chunk({"tool_calls": [{**_call(call), "index": i, "function": {"name": call.name, "arguments": ""}}]}))
@@ -41,8 +48,32 @@ def events(reply: Reply, model: str, *, with_usage: bool) -> tuple[bytes, ...]:
     return (*out, DONE)
 
 
-def embeddings(texts: int, model: str) -> bytes:
-    data = [{"object": "embedding", "index": i, "embedding": [0.6, 0.8, float(i)]} for i in range(texts)]
+def text_completion(reply: Reply, model: str) -> bytes:
+    """An answer of the older surface, /completions."""
+    choice = {"index": 0, "text": reply.text, "logprobs": None, "finish_reason": _finish(reply)}
+    return _json({**_frame("text_completion", reply, model), "choices": [choice], "usage": _usage(reply)})
+
+
+def text_events(reply: Reply, model: str, *, with_usage: bool) -> tuple[bytes, ...]:
+    """A stream of the older surface, one event each."""
+    frame = _frame("text_completion", reply, model)
+
+    def chunk(text: str, finish: str | None = None) -> bytes:
+        return _event({**frame, "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish}]})
+
+    out = [*(chunk(piece) for piece in reply.pieces), chunk("", _finish(reply))]
+    if with_usage:
+        out.append(_event({**frame, "choices": [], "usage": _usage(reply)}))
+    return (*out, DONE)
+
+
+def vector(no: int) -> list[float]:
+    """What every fake provider says to text number `no` of a request for embeddings."""
+    return [0.6, 0.8, float(no)]
+
+
+def embeddings(texts: int, model: str, *, as_base64: bool = False) -> bytes:
+    data = [{"object": "embedding", "index": i, "embedding": _packed(vector(i)) if as_base64 else vector(i)} for i in range(texts)]
     return _json({"object": "list", "data": data, "model": model, "usage": {"prompt_tokens": 3 * texts, "total_tokens": 3 * texts}})
 
 
@@ -66,7 +97,9 @@ def _frame(kind: str, reply: Reply, model: str) -> dict[str, Any]:
 
 
 def _usage(reply: Reply) -> dict[str, Any]:
-    details = {"prompt_tokens_details": {"cached_tokens": reply.cached_tokens}} if reply.cached_tokens else {}
+    details: dict[str, Any] = {"prompt_tokens_details": {"cached_tokens": reply.cached_tokens}} if reply.cached_tokens else {}
+    if reply.thinking_tokens:
+        details["completion_tokens_details"] = {"reasoning_tokens": reply.thinking_tokens}
     total = reply.input_tokens + reply.output_tokens
     return {"prompt_tokens": reply.input_tokens, "completion_tokens": reply.output_tokens, "total_tokens": total, **details}
 
@@ -76,7 +109,11 @@ def _call(call: Call) -> dict[str, Any]:
 
 
 def _finish(reply: Reply) -> str:
-    return "tool_calls" if reply.calls else "stop"
+    return "tool_calls" if reply.calls else _FINISHES[reply.ending]
+
+
+def _packed(values: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
 
 
 def _halves(whole: str) -> list[str]:

@@ -9,7 +9,8 @@ import msgspec
 
 from setpoint.adapters.sim.http import Heard
 from setpoint.testing.answers import Framing, answer
-from setpoint.testing.replies import RawBytes, Says, text
+from setpoint.testing.asked import Asked, asked
+from setpoint.testing.replies import RawBytes, Refusal, Reply, Says, text
 from setpoint.testing.splits import SplitMode
 from setpoint.testing.wire_faults import Close, Send, Step, WireFault, steps
 
@@ -42,6 +43,11 @@ class Seen(msgspec.Struct):
     @property
     def json(self) -> Any:
         return msgspec.json.decode(self.request.body)
+
+    @property
+    def asked(self) -> Asked:
+        """What it asks, in no dialect."""
+        return asked(self.path, self.body)
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -108,7 +114,8 @@ class UpstreamBook:
             says = self._queue.popleft() if len(self._queue) > 1 else self._queue[0]
         if isinstance(says, RawBytes):
             return [Send(says.data)] if says.keep_open else [Send(says.data), Close()]
-        reply = answer(says, seen.path, seen.body)
+        said = says if isinstance(says, Reply | Refusal) else says(seen.asked)
+        reply = answer(said, seen.request.target, seen.body)
         if script.framing:
             reply = msgspec.structs.replace(reply, framing=script.framing)
         return steps(reply, self.strikes(seen.no), script.split, script.seed)

@@ -162,18 +162,18 @@ def _with(answer: Answer, *headers: tuple[str, str], pieces: tuple[bytes, ...] |
 
 def _bad_sse(fault: WireFault, answer: Answer) -> Answer:
     """Lines without a colon, which the standard says to ignore, and an event whose data is not JSON."""
-    if not answer.streamed:
+    if not answer.has_events:
         return answer
     at = fault.after_pieces
     return _with(answer, pieces=(*answer.pieces[:at], b"garbage without colon\ndata {\n\ndata: {]\n\n", *answer.pieces[at:]))
 
 
 def _crlf(_: WireFault, answer: Answer) -> Answer:
-    return _with(answer, pieces=tuple(piece.replace(b"\n", b"\r\n") for piece in answer.pieces)) if answer.streamed else answer
+    return _with(answer, pieces=tuple(piece.replace(b"\n", b"\r\n") for piece in answer.pieces)) if answer.has_events else answer
 
 
 def _comments(_: WireFault, answer: Answer) -> Answer:
-    if not answer.streamed:
+    if not answer.has_events:
         return answer
     return _with(answer, pieces=tuple(b": keep-alive\n\n" + piece for piece in answer.pieces))
 
@@ -205,8 +205,8 @@ _CHANGED: dict[FaultName, Callable[[WireFault, Answer], Answer]] = {
     "missing_terminator": _unterminated,
     "comments": _comments,
     "crlf": _crlf,
-    "bom": lambda _, a: _with(a, pieces=(b"\xef\xbb\xbf" + a.pieces[0], *a.pieces[1:])) if a.streamed else a,
-    "huge_chunk": lambda _, a: _with(a, pieces=(b": " + b"x" * 300_000 + b"\n\n" + b"".join(a.pieces),)) if a.streamed else a,
+    "bom": lambda _, a: _with(a, pieces=(b"\xef\xbb\xbf" + a.pieces[0], *a.pieces[1:])) if a.has_events else a,
+    "huge_chunk": lambda _, a: _with(a, pieces=(b": " + b"x" * 300_000 + b"\n\n" + b"".join(a.pieces),)) if a.has_events else a,
     "gzip": _zipped,
     "duplicate_headers": lambda _, a: _with(a, ("x-request-id", "one"), ("x-request-id", "two"), ("date", "x"), ("date", "y")),
     "close_after_answer": lambda _, a: _with(a, ("connection", "close")),
