@@ -8,17 +8,17 @@ from collections.abc import Callable
 import msgspec
 
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.domain.money import cost_nanousd
 from setpoint.domain.usage import Usage
-from setpoint.gateway.coding import PLAIN, inflater
 from setpoint.gateway.counting import counts, embeddings_answer, estimated_count
 from setpoint.gateway.dialects import COUNTERS, DIALECTS, EMBEDDINGS_DIALECTS, SPOKEN
 from setpoint.gateway.drive import NEWS
 from setpoint.gateway.exchange import Answer, Exchange, Result
+from setpoint.gateway.passing_call import PassingCall
 from setpoint.gateway.payload import Payload, payload_for, streams
 from setpoint.gateway.published import Candidate
 from setpoint.gateway.relay import Relay
 from setpoint.gateway.respond import PassThrough
+from setpoint.gateway.settle import decoded, settle
 from setpoint.gateway.translate import ReframingTap, TranslatingTap, UnframingTap
 from setpoint.gateway.upstream import Call
 from setpoint.wire.dialect import StreamTap
@@ -37,10 +37,13 @@ class Calling:
         self._mono_ns = mono_ns
         self._wall_s = wall_s
         self._passing = PassThrough()
+        self._passing_call = PassingCall(commit, mono_ns, wall_s)
 
     async def call(self, exchange: Exchange, candidate: Candidate) -> Result:
         """One attempt at one candidate. Sets what the exchange knows of its answer: usage, cost, model served, finish, times."""
         surface = exchange.surface
+        if surface.kind == "passing":
+            return await self._passing_call.call(exchange, candidate)
         if surface.kind == "count" and not counts(candidate):
             exchange.candidate = candidate
             return estimated_count(exchange)
@@ -87,7 +90,7 @@ class Calling:
     def _unary(self, exchange: Exchange, candidate: Candidate, call: Call, payload: Payload) -> Result:
         if call.fault is not None:
             return call.fault
-        body = _decoded(call)
+        body = decoded(call)
         if isinstance(body, Fault):
             return body
         dialect = SPOKEN[candidate.dialect]
@@ -97,7 +100,7 @@ class Calling:
         facts = dialect.read_usage(body)
         if facts.usage is None and not facts.model and not is_json_object(body):
             return Fault(FaultKind.upstream_server, "The upstream's answer is not whole, or not JSON.", upstream_status=call.status)
-        _settle(exchange, candidate, facts.usage)
+        settle(exchange, candidate, facts.usage)
         exchange.model_served = facts.model
         exchange.finish = facts.finish
         headers = self._passing.lines(call.headers) + _loss_lines(payload.losses)
@@ -205,7 +208,7 @@ class Calling:
         usage = tap.usage
         if usage is None and tap.content_started:
             usage = Usage(input=len(exchange.body) // 4, output=max(0, tap.events - 1), estimated=True)
-        _settle(exchange, candidate, usage)
+        settle(exchange, candidate, usage)
         exchange.model_served = tap.model
         exchange.finish = tap.finish
         exchange.answer_bytes = relay.bytes
@@ -217,24 +220,6 @@ class Calling:
 def framed(exchange: Exchange, data: bytes) -> bytes:
     """A piece of a stream as this client takes it."""
     return data if exchange.framer is None else exchange.framer.feed(data)
-
-
-def _settle(exchange: Exchange, candidate: Candidate, usage: Usage | None) -> None:
-    """Price the usage; without a usage or a price the cost stays unknown. Figures that cannot be true are none."""
-    if usage is not None and not usage.credible:
-        usage = None
-    exchange.usage = usage
-    if usage is not None and candidate.price is not None:
-        exchange.cost_nanousd = cost_nanousd(candidate.price, usage)
-
-
-def _decoded(call: Call) -> bytes | Fault:
-    """The body of a held answer without content coding."""
-    body = call.body()
-    if call.content_encoding in PLAIN:
-        return body
-    undo = inflater(call.content_encoding)
-    return undo if isinstance(undo, Fault) else undo.feed(body, call.answer_bytes_max)
 
 
 def is_json_object(body: bytes) -> bool:

@@ -6,7 +6,7 @@ Bedrock and Vertex put the model there, and whether the answer is streamed. Sour
 
 import msgspec
 
-from setpoint.domain.plan import DialectName, Upstream
+from setpoint.domain.plan import DialectName, Hosting, Upstream
 from setpoint.gateway.surfaces import HotSurface, Kind
 
 _EMBEDDINGS: dict[DialectName, DialectName] = {
@@ -21,6 +21,12 @@ _EMBEDDINGS: dict[DialectName, DialectName] = {
     "ollama_embeddings": "ollama_embeddings",
 }
 """The dialect of embeddings that comes with a chat dialect; Anthropic and Converse have none."""
+_FAMILIES: dict[DialectName, frozenset[DialectName]] = {
+    "openai_chat": frozenset({"openai_chat", "openai_responses", "openai_embeddings"}),
+    "anthropic": frozenset({"anthropic"}),
+    "cohere": frozenset({"cohere"}),
+}
+_HOSTED: frozenset[Hosting] = frozenset({"vendor", "azure"})
 COUNTING: frozenset[DialectName] = frozenset({"anthropic", "gemini"})
 """Dialects with a way to ask how many tokens a prompt has."""
 MODEL_IN_PATH: frozenset[DialectName] = frozenset({"gemini", "gemini_embeddings", "bedrock_converse"})
@@ -43,13 +49,24 @@ def spoken(upstream: Upstream, surface: HotSurface) -> DialectName | None:
     if surface.kind == "embeddings":
         comes_with = _EMBEDDINGS.get(upstream.dialect)
         return own if own in (comes_with, *upstream.also) else comes_with
+    if surface.kind == "passing":
+        return own if passes_on(upstream, surface) else None
     if own == upstream.dialect or own in upstream.also:
         return own
     return upstream.dialect if upstream.dialect in _CHAT else None
 
 
+def passes_on(upstream: Upstream, surface: HotSurface) -> bool:
+    """Whether `upstream` is of the family that `surface` is passed on to, and reached at its vendor's own paths."""
+    family = _FAMILIES.get(surface.dialect, ())
+    speaks = upstream.dialect in family or any(dialect in family for dialect in upstream.also)
+    return speaks and upstream.hosting in _HOSTED and upstream.name != "sim"
+
+
 def endpoint(upstream: Upstream, dialect: DialectName, kind: Kind, model: str, *, single: bool = False) -> Endpoint:
     """Where `upstream` takes a request in `dialect`. `model` goes into the path where the dialect or the cloud wants it there."""
+    if kind == "passing":
+        return Endpoint("", "")  # the client's own path
     if upstream.hosting == "azure":
         return _azure(upstream, dialect, model)
     if upstream.hosting == "bedrock":

@@ -49,6 +49,7 @@ class Exchange:
 
     __slots__ = (
         "answer_bytes", "attempts", "body", "cache_tier", "call", "caller", "candidate", "candidates", "captured", "connection",
+        "content_type", "cut", "opaque",
         "cost_nanousd", "drive", "envelope", "failovers", "fault", "finish", "framer", "limit_headers", "model_served", "place",
         "published", "request", "request_id", "route", "saved_nanousd", "start_ns", "started_ns", "streamed", "surface", "to_be_cached",
         "trace_id", "ttft_ns", "upstream_ns", "usage", "whole",
@@ -81,6 +82,8 @@ class Exchange:
         # read
         self.body = request.body
         self.envelope: Envelope | None = None
+        self.opaque = False
+        """The body is no text: a trace does not keep it."""
         # limit
         self.limit_headers = b""
         # cache
@@ -99,6 +102,10 @@ class Exchange:
         self.ttft_ns = 0
         self.streamed = False
         self.framer: Framer | None = None
+        self.content_type = b""
+        """Of a streamed answer, where it is not the surface's own."""
+        self.cut = False
+        """A streamed answer broke off, and nothing in its format can say so: the connection has to."""
         self.usage: Usage | None = None
         self.cost_nanousd = -1
         self.model_served = ""

@@ -26,7 +26,7 @@ from setpoint.gateway.records import attempt_record, begin_record, end_record
 from setpoint.gateway.relay import Relay
 from setpoint.gateway.respond import connection_line, fault_lines, status_line, stream_head, unary_response
 from setpoint.gateway.server import ClientConnection, Request
-from setpoint.gateway.surfaces import HOT_PATHS, HotSurface, Place, place_of
+from setpoint.gateway.surfaces import HOT_PATHS, HotSurface, Place, passing_of, place_of
 from setpoint.gateway.turn import Turn
 from setpoint.runtime.clock import Clock, rfc3339
 from setpoint.runtime.log import Log
@@ -151,6 +151,8 @@ class GatewayLane:
                     Fault(FaultKind.method_not_allowed, f"{path.decode()} takes POST."),
                     headers=b"allow: POST\r\n",
                 )
+        elif connection.purpose == "main" and (place := passing_of(path, anthropic=b"anthropic-version" in request.headers)) is not None:
+            self._start(connection, request, place.surface, place)
         elif self.elsewhere is not None:
             self.elsewhere.serve(connection, request, path, target.query)
 
@@ -189,12 +191,14 @@ class GatewayLane:
         if answer is not None and not answer.streamed:
             exchange.captured = answer.body
             exchange.answer_bytes = len(answer.body)
-        prompt = request.body[: capture.bytes_max] if capture.prompts else b""
+        prompt = request.body[: capture.bytes_max] if capture.prompts and not exchange.opaque else b""
         kept = exchange.captured[: capture.bytes_max] if capture.answers else b""
         head, tail = end_record(exchange, outcome, status, duration_ns, prompt, kept, exchange.answer_bytes)
         self.meter.finished(exchange, outcome, status, duration_ns)
         if answer is None:
             self._turn.add(head, tail, prompt, kept)
+        elif exchange.cut:
+            self._turn.add(head, tail, prompt, kept, connection.abort)
         else:
             close = exchange.streamed and (request.http10 or exchange.fault is not None)
             self._turn.add(head, tail, prompt, kept, partial(_send_last, connection, sent, keep_alive and not close))

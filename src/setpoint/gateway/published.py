@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 from setpoint.domain.money import Price
-from setpoint.domain.plan import ROLE_LIMITS, DialectName, Plan, RoleLimit, Route, Upstream
+from setpoint.domain.plan import ROLE_LIMITS, DialectName, Plan, RoleLimit, Route, Target, Upstream
 from setpoint.domain.prices import find_price
 from setpoint.domain.principal import INFERENCE_ROLES, Principal
 from setpoint.gateway.credentials import Credential
@@ -228,6 +228,14 @@ class Published:
             price = find_price(self.plan.prices, line.upstream.provider, name)
             candidates.append(Candidate(line, surface, dialect, name, target.weight, price, lines))
         return ResolvedRoute(route, tuple(candidates), lines)
+
+    def resolve_upstream(self, name: str, model: str, surface: HotSurface) -> ResolvedRoute:
+        """The way to one upstream that was named itself, without a route."""
+        line = self.lines[name]
+        lines = self.line + f"x-setpoint-route: {name}/*\r\n".encode()
+        price = find_price(self.plan.prices, line.upstream.provider, model) if model else None
+        candidate = Candidate(line, surface, surface.dialect, model, 1.0, price, lines)
+        return ResolvedRoute(Route(f"{name}/*", (Target(name),)), (candidate,), lines)
 
     def models(self) -> Iterator[Route]:
         """The routes in the order a list of models shows them."""

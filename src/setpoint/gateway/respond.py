@@ -113,6 +113,8 @@ def unary_response(exchange: Exchange, answer: Answer, date_line: bytes, overhea
 def stream_type(exchange: Exchange) -> bytes:
     """The content type of a streamed answer."""
     place = exchange.place
+    if exchange.content_type:
+        return exchange.content_type
     return JSON if place is not None and place.array else exchange.surface.stream_type
 
 

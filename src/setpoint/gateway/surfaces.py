@@ -21,7 +21,8 @@ from setpoint.gateway.envelope import (
     ResponsesEnvelope,
 )
 
-Kind = Literal["chat", "embeddings", "count"]
+Kind = Literal["chat", "embeddings", "count", "passing"]
+"""passing: relayed whatever it is; see `gateway.passing`."""
 SSE = b"text/event-stream; charset=utf-8"
 JSON = b"application/json"
 
@@ -29,10 +30,11 @@ JSON = b"application/json"
 class HotSurface:
     """One inference surface: which dialect its clients speak, what it asks of a model, and how its streams are labelled.
 
-    `single` tells apart the two forms of Gemini's embeddings: one input, or a batch.
+    `single` tells apart the two forms of Gemini's embeddings: one input, or a batch. `lasting`: what is asked for makes or changes
+    something that the provider keeps, so nothing that may have been done is done twice.
     """
 
-    __slots__ = ("decode", "dialect", "kind", "name", "number", "single", "stream_type", "streams")
+    __slots__ = ("decode", "dialect", "kind", "lasting", "name", "number", "single", "stream_type", "streams")
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class HotSurface:
         streams: bool = False,
         stream_type: bytes = SSE,
         single: bool = False,
+        lasting: bool = False,
     ) -> None:
         self.number = number
         self.name = number.name
@@ -52,16 +55,22 @@ class HotSurface:
         self.streams = streams
         self.stream_type = stream_type
         self.single = single
+        self.lasting = lasting
         self.decode = msgspec.json.Decoder(envelope).decode
 
 
 class Place(NamedTuple):
-    """What a path says besides the surface. `stream` None: the body says it. `array`: a Gemini client that wants its stream as JSON."""
+    """What a path says besides the surface.
+
+    `stream` None: the body says it. `array`: a Gemini client that wants its stream as JSON. `path`: where an upstream of the family
+    serves what is passed on to it.
+    """
 
     surface: HotSurface
     model: str = ""
     stream: bool | None = None
     array: bool = False
+    path: str = ""
 
 
 CHAT = HotSurface(Surface.openai_chat, "openai_chat", ChatEnvelope, streams=True)
@@ -81,6 +90,23 @@ COHERE = HotSurface(Surface.cohere_chat, "cohere", ChatEnvelope, streams=True)
 COHERE_EMBED = HotSurface(Surface.cohere_embeddings, "cohere_embeddings", LooseEnvelope, kind="embeddings")
 OLLAMA = HotSurface(Surface.ollama_chat, "ollama", ChatEnvelope, streams=True, stream_type=b"application/x-ndjson")
 OLLAMA_EMBED = HotSurface(Surface.ollama_embeddings, "ollama_embeddings", EmbeddingsEnvelope, kind="embeddings")
+
+
+def _passing(number: Surface, dialect: DialectName = "openai_chat", *, lasting: bool = False) -> HotSurface:
+    return HotSurface(number, dialect, LooseEnvelope, kind="passing", lasting=lasting)
+
+
+IMAGES = _passing(Surface.openai_images)
+AUDIO = _passing(Surface.openai_audio)
+MODERATIONS = _passing(Surface.openai_moderations)
+RERANK = _passing(Surface.rerank)
+FILES = _passing(Surface.openai_files, lasting=True)
+BATCHES = _passing(Surface.openai_batches, lasting=True)
+STORED = _passing(Surface.openai_stored, lasting=True)
+COHERE_RERANK = _passing(Surface.rerank, "cohere")
+ANTHROPIC_BATCHES = _passing(Surface.openai_batches, "anthropic", lasting=True)
+ANTHROPIC_FILES = _passing(Surface.openai_files, "anthropic", lasting=True)
+ANTHROPIC_STORED = _passing(Surface.openai_stored, "anthropic", lasting=True)
 
 _OPENAI = {
     "/chat/completions": CHAT,
@@ -139,3 +165,42 @@ _ESCAPE = re.compile(rb"%([0-9A-F]{2})")
 def _text(segment: bytes) -> str:
     """A part of a canonical path in plain characters; what is no UTF-8 names no model."""
     return _ESCAPE.sub(lambda escape: bytes((int(escape[1], 16),)), segment).decode("utf-8", "replace")
+
+
+_PASSED: dict[bytes, HotSurface] = {
+    b"images": IMAGES,
+    b"audio": AUDIO,
+    b"moderations": MODERATIONS,
+    b"rerank": RERANK,
+    b"files": FILES,
+    b"uploads": FILES,
+    b"batches": BATCHES,
+    b"responses": STORED,
+    b"conversations": STORED,
+    b"containers": STORED,
+    b"vector_stores": STORED,
+    b"fine_tuning": STORED,
+    b"evals": STORED,
+    b"videos": IMAGES,
+}
+"""By the first part of an OpenAI path behind the version."""
+_PASSED_ANTHROPIC: dict[bytes, HotSurface] = {b"batches": ANTHROPIC_BATCHES, b"files": ANTHROPIC_FILES, b"skills": ANTHROPIC_STORED}
+_PREFIX = re.compile(rb"(?P<vendor>/openai|/anthropic|/cohere)?(?P<version>/v[12])?(?P<rest>/[a-z_]+(?:/.*)?)")
+
+
+def passing_of(path: bytes, *, anthropic: bool) -> Place | None:
+    """What is passed on to a provider of a family. `anthropic`: the client sent that vendor's version header."""
+    match = _PREFIX.fullmatch(path)
+    if match is None:
+        return None
+    vendor, rest = match["vendor"], match["rest"]
+    first = rest.split(b"/", 2)[1]
+    if rest.startswith(b"/messages/batches"):
+        return Place(ANTHROPIC_BATCHES, path=rest.decode("ascii"))
+    if vendor == b"/cohere" or match["version"] == b"/v2":
+        return Place(COHERE_RERANK, path="/v2/rerank") if rest == b"/rerank" else None
+    if vendor == b"/anthropic" or (vendor is None and anthropic):
+        surface = _PASSED_ANTHROPIC.get(first)
+    else:
+        surface = _PASSED.get(first)
+    return None if surface is None else Place(surface, path=rest.decode("ascii"))

@@ -56,16 +56,27 @@ class Call:
 
     __slots__ = (
         "answer_bytes_max", "complete", "connection", "content_encoding", "content_type", "drive", "fault", "head_seen", "headers",
-        "held", "held_bytes", "payload", "pool", "queued", "relay", "relay_all", "reused", "sent_at_s", "status", "streaming",
+        "held", "held_bytes", "payload", "pool", "queued", "raw", "relay", "relay_all", "reused", "sent_at_s", "status", "streaming",
         "timeouts", "total_at_s", "undo",
     )  # fmt: skip
 
-    def __init__(self, drive: Drive, payload: tuple[bytes, bytes], timeouts: Timeouts, answer_bytes_max: int, relay: Relay | None) -> None:
+    def __init__(
+        self,
+        drive: Drive,
+        payload: tuple[bytes, bytes],
+        timeouts: Timeouts,
+        answer_bytes_max: int,
+        relay: Relay | None,
+        *,
+        raw: bool = False,
+    ) -> None:
         self.drive = drive
         self.payload = payload
         self.timeouts = timeouts
         self.answer_bytes_max = answer_bytes_max
         self.relay = relay
+        self.raw = raw
+        """Relay every good answer that is not JSON, streamed or not."""
         self.relay_all = False
         """Relay whatever comes, of any status and type; for the engine's answers."""
         self.status = 0
@@ -313,7 +324,8 @@ class UpstreamConnection(asyncio.Protocol):
             elif name == b"content-encoding":
                 call.content_encoding = value.lower()
         self._body_until_eof = not length
-        streams = call.content_type.lower().startswith(STREAM_TYPES)
+        kind = call.content_type.lower()
+        streams = b"json" not in kind if call.raw else kind.startswith(STREAM_TYPES)
         call.streaming = call.relay is not None and (call.relay_all or (streams and status == 200))
         if call.streaming and call.content_encoding not in PLAIN and not call.relay_all:
             undo = inflater(call.content_encoding)

@@ -28,6 +28,9 @@ BREAKER_KINDS = frozenset(
 )
 """Faults that say the endpoint is ill. A limit or a refused credential says nothing about its health."""
 
+UNSURE_KINDS = frozenset({FaultKind.upstream_server, FaultKind.upstream_timeout, FaultKind.upstream_cut})
+"""Faults after which the upstream may have done what it was asked for."""
+
 CallOne = Callable[[Exchange, Candidate], Awaitable[Result]]
 Sleep = Callable[[Exchange, float], Awaitable[None]]
 
@@ -97,7 +100,8 @@ class Attempt:
         assert resolved is not None
         candidates, timeouts = exchange.candidates, resolved.route.timeouts
         began_s = self._now_s()
-        until_s = began_s + (timeouts.stream_total_s if exchange.envelope and exchange.envelope.stream else timeouts.unary_total_s)
+        long = exchange.surface.kind == "passing" or (exchange.envelope is not None and exchange.envelope.stream)
+        until_s = began_s + (timeouts.stream_total_s if long else timeouts.unary_total_s)
         self._budget.requested(began_s)
         at = 0
         while True:
@@ -121,6 +125,8 @@ class Attempt:
                     now_s=self._now_s,
                 )
             if not isinstance(result, Fault):
+                return result
+            if exchange.surface.lasting and exchange.request.method != b"GET" and result.kind in UNSURE_KINDS:
                 return result
             elsewhere = ready_after(candidates, at, self._now_s())
             wait_s = self._wait_s(result, exchange.attempts, resolved.route.retries, elsewhere=elsewhere, until_s=until_s)

@@ -134,6 +134,8 @@ class Cache:
     async def _handle(self, exchange: Exchange, inner: Handler) -> Result:
         envelope, route = exchange.envelope, exchange.route
         assert envelope is not None and route is not None  # noqa: PT018  outer stages
+        if exchange.surface.kind == "passing":
+            return await inner(exchange)
         policy = route.route.cache
         header = exchange.request.headers.get(b"x-setpoint-cache")
         if (

@@ -5,6 +5,7 @@ import msgspec
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.gateway.envelope import Envelope, malformed
 from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.passing import read_passing
 from setpoint.gateway.surfaces import Place
 
 NOT_UTF8 = Fault(FaultKind.bad_request, "The request body is not valid JSON: it is not UTF-8.")
@@ -15,6 +16,8 @@ NO_BODY = Fault(FaultKind.bad_request, "The request has no body; this endpoint t
 
 def read(exchange: Exchange) -> Fault | None:
     """Sets `exchange.envelope`; 400 when the body is not what the surface takes."""
+    if exchange.surface.kind == "passing":
+        return read_passing(exchange)
     body = exchange.body
     if not body:
         return NO_BODY

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.passing import route_passing
 from setpoint.gateway.published import Candidate, ResolvedRoute
 from setpoint.gateway.stack import Check
 from setpoint.gateway.surfaces import HotSurface
@@ -41,7 +42,13 @@ def route(uniform: Callable[[], float]) -> Check:
     def check(exchange: Exchange) -> Fault | None:
         envelope = exchange.envelope
         assert envelope is not None
-        resolved = exchange.published.resolve(envelope.model, exchange.surface)
+        resolved: ResolvedRoute | Fault | None
+        if exchange.surface.kind == "passing":
+            resolved = route_passing(exchange)
+            if isinstance(resolved, Fault):
+                return resolved
+        else:
+            resolved = exchange.published.resolve(envelope.model, exchange.surface)
         if resolved is None:
             return unknown_model(envelope.model)
         if not resolved.candidates:
