@@ -55,9 +55,13 @@ class Calling:
         route = exchange.route
         assert route is not None
         plan = exchange.published.plan
-        head = await self._head(exchange, candidate, payload)
-        if isinstance(head, Fault):
-            return head
+        head = payload.head
+        if candidate.line.credential is not None:
+            signed = await self._signed(exchange, candidate, payload)
+            if isinstance(signed, Fault):
+                return signed
+            head += signed
+        head += b"\r\n"
         call = Call(exchange.drive, (head, payload.body), route.route.timeouts, plan.limits.answer_bytes_max, relay)
         exchange.call = call
         sent_ns = self._mono_ns()
@@ -75,15 +79,12 @@ class Calling:
             exchange.upstream_ns += self._mono_ns() - sent_ns
 
     @staticmethod
-    async def _head(exchange: Exchange, candidate: Candidate, payload: Payload) -> bytes | Fault:
-        """The whole head of the request, signed where the upstream wants that."""
-        credential = candidate.line.credential
-        if credential is None:
-            return payload.head + b"\r\n"
-        paths = candidate.paths
+    async def _signed(exchange: Exchange, candidate: Candidate, payload: Payload) -> bytes | Fault:
+        """The header lines that prove who asks, where they depend on the request."""
+        credential, paths = candidate.line.credential, candidate.paths
+        assert credential is not None
         path = candidate.line.upstream.base_path + (paths.stream if streams(exchange) else paths.unary)
-        lines = await credential.lines(exchange.drive, "POST", path, payload.body)
-        return lines if isinstance(lines, Fault) else b"%b%b\r\n" % (payload.head, lines)
+        return await credential.lines(exchange.drive, "POST", path, payload.body)
 
     # ---- unary
 

@@ -6,13 +6,12 @@ Nothing else of a form is looked at or changed: files pass byte for byte.
 import re
 from typing import NamedTuple
 
-BOUNDARY_CHARS_MAX = 70
-"""RFC 2046 section 5.1.1."""
 FIELDS_MAX = 100
 FIELD_BYTES_MAX = 1_024
 """A model's name is never longer; a field that is one is a file."""
 
-_BOUNDARY = re.compile(rb"""(?i)multipart/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))""")
+# A boundary has at most 70 characters (RFC 2046 section 5.1.1).
+_BOUNDARY = re.compile(rb"""(?i)multipart/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))\s*(?:;|$)""")
 _NAME = re.compile(rb"""(?i)content-disposition:[^\r\n]*;\s*name="?([^";\r\n]+)"?""")
 
 
@@ -42,7 +41,7 @@ def find_field(body: bytes, boundary: bytes, name: bytes) -> Field | None:
             return None
         head = body[at:head_end]
         match = _NAME.search(head)
-        if match is not None and match[1] == name and b"filename" not in head and following - head_end <= FIELD_BYTES_MAX:
+        if match is not None and match[1] == name and b"filename" not in head and following - head_end - 4 <= FIELD_BYTES_MAX:
             return Field(head_end + 4, following)
         at = following + 2
     return None
