@@ -6,8 +6,11 @@ from setpoint.domain.chat import ChatRequest
 from setpoint.domain.faults import Fault
 from setpoint.domain.plan import DialectName
 from setpoint.wire.anthropic.dialect import ANTHROPIC
+from setpoint.wire.cohere_embeddings.dialect import COHERE_EMBEDDINGS
 from setpoint.wire.dialect import Dialect, EmbeddingsDialect, Encoded, Metered
+from setpoint.wire.ollama_embeddings.dialect import OLLAMA_EMBEDDINGS
 from setpoint.wire.openai_chat.dialect import OPENAI_CHAT
+from setpoint.wire.openai_completions.dialect import OPENAI_COMPLETIONS
 from setpoint.wire.openai_embeddings.dialect import OPENAI_EMBEDDINGS
 
 
@@ -25,10 +28,13 @@ class Counter(Protocol):
 
 DIALECTS: dict[DialectName, Dialect] = {
     "openai_chat": OPENAI_CHAT,
+    "openai_completions": OPENAI_COMPLETIONS,
     "anthropic": ANTHROPIC,
 }
 EMBEDDINGS_DIALECTS: dict[DialectName, EmbeddingsDialect] = {
     "openai_embeddings": OPENAI_EMBEDDINGS,
+    "cohere_embeddings": COHERE_EMBEDDINGS,
+    "ollama_embeddings": OLLAMA_EMBEDDINGS,
 }
 SPOKEN: dict[DialectName, Metered] = {**DIALECTS, **EMBEDDINGS_DIALECTS}
 COUNTERS: dict[DialectName, Counter] = {}
