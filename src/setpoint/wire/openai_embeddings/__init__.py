@@ -1,4 +1,4 @@
-"""The OpenAI Embeddings dialect: only what metering needs, since embeddings are relayed byte for byte.
+"""The OpenAI Embeddings dialect (https://platform.openai.com/docs/api-reference/embeddings), which Mistral, Voyage and vLLM speak too.
 
 Faults are those of `wire.openai_faults`.
 """

@@ -1,15 +1,30 @@
-"""The dialect as one object; see `wire.dialect.Metered` for what each method promises."""
+"""The dialect as one object; see `wire.dialect.EmbeddingsDialect` for what each method promises."""
 
 from collections.abc import Mapping
 
+from setpoint.domain.embeddings import EmbeddingsAnswer, EmbeddingsRequest
 from setpoint.domain.faults import Fault
-from setpoint.wire.dialect import AnswerFacts
+from setpoint.wire.dialect import AnswerFacts, Encoded
+from setpoint.wire.openai_embeddings import answer as answers
 from setpoint.wire.openai_embeddings import facts
+from setpoint.wire.openai_embeddings import request as requests
 from setpoint.wire.openai_faults import classify_openai_fault, render_openai_fault
 
 
 class OpenAIEmbeddings:
     name = "openai_embeddings"
+
+    def decode_request(self, body: bytes) -> EmbeddingsRequest | Fault:
+        return requests.decode_request(body)
+
+    def encode_request(self, request: EmbeddingsRequest, model: str) -> Encoded | Fault:
+        return requests.encode_request(request, model)
+
+    def decode_answer(self, body: bytes) -> EmbeddingsAnswer | Fault:
+        return answers.decode_answer(body)
+
+    def encode_answer(self, answer: EmbeddingsAnswer, model: str, encoding: str) -> bytes:
+        return answers.encode_answer(answer, model, encoding)
 
     def read_usage(self, body: bytes) -> AnswerFacts:
         return facts.read_usage(body)

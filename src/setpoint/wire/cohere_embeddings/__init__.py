@@ -1,0 +1,1 @@
+"""The Cohere Embed dialect, second version (https://docs.cohere.com/reference/embed), as client surface and as upstream."""
