@@ -6,23 +6,33 @@ from collections.abc import Callable
 from functools import partial
 
 from setpoint.domain.plan import Plan, Upstream
+from setpoint.gateway.credentials import AwsCredential, Credential, GoogleCredential, host_header, token_pool
 from setpoint.gateway.deadlines import Deadlines
 from setpoint.gateway.published import Line, Published
 from setpoint.gateway.upstream import Pool
 from setpoint.kit.sealing import Keyring, key_digest, open_sealed
 from setpoint.ports.snapshots import Loaded
+from setpoint.runtime.clock import SystemClock
+from setpoint.wire.aws_keys import read_aws_keys
+from setpoint.wire.google_token import read_account
 
 
 class Workshop:
     """Builds a `Published` for each snapshot."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines, keyring: Keyring, tls_for: Callable[[Upstream], ssl.SSLContext | None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deadlines: Deadlines,
+        keyring: Keyring,
+        tls_for: Callable[[Upstream], ssl.SSLContext | None],
+        wall_ns: Callable[[], int] = SystemClock.wall_ns,
     ) -> None:
         self._loop = loop
         self._deadlines = deadlines
         self._keyring = keyring
         self._tls_for = tls_for
+        self._wall_s = lambda: wall_ns() / 1e9
         self._lines: dict[Upstream, Line] = {}
 
     def build(self, loaded: Loaded) -> Published:
@@ -37,12 +47,16 @@ class Workshop:
         for upstream, line in self._lines.items():
             if upstream not in lines:
                 line.pool.close()
+                if line.credential is not None:
+                    line.credential.close()
         self._lines = lines
 
     def abort(self) -> None:
         """Hang up on every upstream; for the end of the worker."""
         for line in self._lines.values():
             line.pool.abort()
+            if line.credential is not None:
+                line.credential.abort()
 
     def connections(self) -> int:
         return sum(line.pool.connections for line in self._lines.values())
@@ -58,7 +72,16 @@ class Workshop:
         if upstream.api_key_sealed is not None:
             secret = open_sealed(self._keyring.kek, upstream.api_key_sealed, b"upstream/" + upstream.name.encode())
         pool = Pool(upstream, self._tls_for(upstream), self._loop, self._deadlines, patient=True)
-        return Line(upstream, pool, secret)
+        return Line(upstream, pool, secret, self._credential(upstream, secret))
+
+    def _credential(self, upstream: Upstream, secret: bytes) -> Credential | None:
+        """What has to be made for each request; None where a header known in advance is enough. Raises ValueError."""
+        if upstream.auth == "aws":
+            return AwsCredential(read_aws_keys(secret.decode()), host_header(upstream), upstream.region, self._wall_s)
+        if upstream.auth == "google":
+            account = read_account(secret.decode())
+            return GoogleCredential(account, token_pool(account.server, self._loop, self._deadlines, self._tls_for), self._wall_s)
+        return None
 
 
 def check_targets(plan: Plan) -> None:
