@@ -68,12 +68,12 @@ class _Event(msgspec.Struct, gc=False):
 
 
 class _Part:
-    """A part of a message that is open."""
+    """A part of a message that is open: the pieces of text that came, and how much of the rest."""
 
     __slots__ = ("cited", "measured", "said")
 
     def __init__(self) -> None:
-        self.said = False
+        self.said: list[str] = []
         self.cited = 0
         self.measured = False
 
@@ -87,7 +87,7 @@ class _Item:
         self.kind = kind
         self.call = -1
         self.custom = False
-        self.said = False
+        self.said: list[str] = []
         self.paragraph = 0
         self.parts: dict[int, _Part] = {}
 
@@ -198,9 +198,9 @@ class ResponsesStreamDecoder:
     def _text_event(self, event: _Event, said: msgspec.Raw, out: list[StreamEvent], whole: bool) -> None:
         """A delta, or the `.done` that repeats them all."""
         part = self._part(event, out)
-        text = "" if whole and part.said else _string(said)
+        text = _rest(_string(said), part.said) if whole else _string(said)
         if text:
-            part.said = True
+            part.said.append(text)
             out.append(TextDelta(text))
         if bytes(event.logprobs) not in _NOTHING and not (whole and part.measured):
             part.measured = True
@@ -208,7 +208,7 @@ class ResponsesStreamDecoder:
 
     def _refusal_delta(self, event: _Event, out: list[StreamEvent]) -> None:
         if text := _string(event.delta):
-            self._part(event, out).said = True
+            self._part(event, out).said.append(text)
             out.append(RefusalDelta(text))
 
     def _annotation(self, event: _Event, out: list[StreamEvent]) -> None:
@@ -230,8 +230,8 @@ class ResponsesStreamDecoder:
 
     def _part_done(self, no: int, part_no: int, part: _Part, given: OutputPart, out: list[StreamEvent]) -> None:
         rest: list[StreamEvent] = []
-        if not part.said and (given.refusal or given.text):
-            rest.append(RefusalDelta(given.refusal) if given.refusal else TextDelta(given.text or ""))
+        if text := _rest(given.refusal or given.text or "", part.said):
+            rest.append(RefusalDelta(text) if given.refusal else TextDelta(text))
         if given.logprobs and not part.measured:
             rest.append(LogprobsReported(tokens_of(given.logprobs)))
         rest += [Cited(citation) for citation in citations_of((given.annotations or [])[part.cited :])]
@@ -249,7 +249,8 @@ class ResponsesStreamDecoder:
         paragraph = event.summary_index if event.summary_index is not None else event.content_index or 0
         if item.said and paragraph != item.paragraph:
             text = BETWEEN_SUMMARIES + text
-        item.said, item.paragraph = True, paragraph
+        item.said.append(text)
+        item.paragraph = paragraph
         out.append(ThinkingDelta(text))
 
     def _reasoning_done(self, item: _Item, given: ReasoningItem, out: list[StreamEvent]) -> None:
@@ -287,23 +288,22 @@ class ResponsesStreamDecoder:
         item = self._items.get(event.output_index or 0)
         if item is None or item.call < 0 or not text:
             return
-        item.said = True
+        item.said.append(text)
         out.append(ToolCallDelta(item.call, escaped(text) if item.custom else text))
 
     def _arguments_done(self, event: _Event, out: list[StreamEvent]) -> None:
         item = self._items.get(event.output_index or 0)
-        if item is not None and not item.said:
-            self._argument_delta(event, arguments_text(event.input if item.custom else event.arguments), out)
+        if item is not None:
+            whole = arguments_text(event.input if item.custom else event.arguments)
+            self._argument_delta(event, _rest(whole, item.said), out)
 
     def _call_done(self, item: _Item, raw: msgspec.Raw, out: list[StreamEvent]) -> None:
         self._start_call(item, raw, out)
         if item.call < 0:
             return
         given = call_item(raw)
-        if not item.said:
-            text = escaped(given.input or "") if item.custom else arguments_text(given.arguments)
-            if text:
-                out.append(ToolCallDelta(item.call, text))
+        if text := _rest((given.input or "") if item.custom else arguments_text(given.arguments), item.said):
+            out.append(ToolCallDelta(item.call, escaped(text) if item.custom else text))
         if item.custom:
             out.append(ToolCallDelta(item.call, CLOSING))
 
@@ -352,3 +352,11 @@ def _string(raw: msgspec.Raw) -> str:
     """Text of a delta; what is no string says nothing."""
     written = bytes(raw)
     return _text(written) if written.startswith(b'"') else ""
+
+
+def _rest(whole: str, said: list[str]) -> str:
+    """What of a text its deltas left out; nothing when they said something else."""
+    if not said:
+        return whole
+    told = "".join(said)
+    return whole[len(told) :] if whole.startswith(told) else ""
