@@ -61,11 +61,16 @@ def frame_bytes(buffer: bytes | bytearray, at: int = 0) -> int:
     return int(total)
 
 
-def parse_frame(frame: bytes) -> Frame:
-    """A whole frame, sums checked. Raises `Damaged`."""
-    headers_end = PRELUDE_BYTES + int.from_bytes(frame[4:8], "big")
+def check_frame(frame: bytes) -> None:
+    """Raises `Damaged` when the sum over a whole frame is wrong."""
     if zlib.crc32(frame[:-4]) != int.from_bytes(frame[-4:], "big"):
         raise Damaged("the checksum of a frame is wrong")
+
+
+def parse_frame(frame: bytes) -> Frame:
+    """A whole frame, sums checked. Raises `Damaged`."""
+    check_frame(frame)
+    headers_end = PRELUDE_BYTES + int.from_bytes(frame[4:8], "big")
     return Frame(_headers(frame[PRELUDE_BYTES:headers_end]), frame[headers_end:-4])
 
 

@@ -1,0 +1,56 @@
+"""The dialect as one object; see `wire.dialect.Dialect` for what each method promises."""
+
+from collections.abc import Mapping
+
+from setpoint.domain.capabilities import STANDARD, Capabilities
+from setpoint.domain.chat import ChatAnswer, ChatRequest
+from setpoint.domain.faults import Fault
+from setpoint.wire.bedrock_converse import answer as answers
+from setpoint.wire.bedrock_converse import facts, request_in, request_out
+from setpoint.wire.bedrock_converse.faults import classify_bedrock_fault, render_bedrock_fault, render_bedrock_stream_fault
+from setpoint.wire.bedrock_converse.stream_in import ConverseStreamDecoder
+from setpoint.wire.bedrock_converse.stream_out import ConverseStreamRenderer
+from setpoint.wire.bedrock_converse.tap import ConverseTap
+from setpoint.wire.dialect import AnswerFacts, Encoded
+
+
+class BedrockConverse:
+    name = "bedrock_converse"
+
+    def decode_request(self, body: bytes) -> ChatRequest | Fault:
+        return request_in.decode_request(body)
+
+    def encode_request(self, request: ChatRequest, model: str, stream: bool, can: Capabilities = STANDARD) -> Encoded | Fault:
+        """The path says whether to stream; the body is the same."""
+        return request_out.encode_request(request, model)
+
+    def decode_answer(self, body: bytes) -> ChatAnswer | Fault:
+        return answers.decode_answer(body)
+
+    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int) -> bytes:
+        return answers.encode_answer(answer)
+
+    def read_usage(self, body: bytes) -> AnswerFacts:
+        return facts.read_usage(body)
+
+    def tap(self, hide_usage: bool = False) -> ConverseTap:
+        return ConverseTap()
+
+    def stream_decoder(self) -> ConverseStreamDecoder:
+        return ConverseStreamDecoder()
+
+    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> ConverseStreamRenderer:
+        """Usage is part of every stream, and nothing in it has a name or a time."""
+        return ConverseStreamRenderer()
+
+    def classify_fault(self, status: int, headers: Mapping[str, str], body: bytes, now_unix_s: float) -> Fault:
+        return classify_bedrock_fault(status, headers, body, now_unix_s)
+
+    def render_fault(self, fault: Fault, request_id: str) -> bytes:
+        return render_bedrock_fault(fault, request_id)
+
+    def render_stream_fault(self, fault: Fault, request_id: str) -> bytes:
+        return render_bedrock_stream_fault(fault, request_id)
+
+
+BEDROCK_CONVERSE = BedrockConverse()
