@@ -27,8 +27,8 @@ OBJECTS = st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=
 
 @st.composite
 def answers(draw: st.DrawFn) -> ChatAnswer:
-    parts: list[Part] = [Thinking(text, "sig") for text in draw(st.lists(WORDS, max_size=2))]
-    parts += [Thinking("", redacted="r")] if draw(st.booleans()) else []
+    parts: list[Part] = [Thinking(text, "anthropic:sig") for text in draw(st.lists(WORDS, max_size=2))]
+    parts += [Thinking("", redacted="anthropic:r")] if draw(st.booleans()) else []
     parts += [Text(draw(WORDS))] if draw(st.booleans()) else []
     calls = [ToolCall(f"c{no}", "f", text) for no, text in enumerate(draw(st.lists(OBJECTS, max_size=3)))]
     finish: Finish = "tool_calls" if calls else draw(st.sampled_from(["stop", "length"]))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from setpoint.domain.capabilities import STANDARD
 from setpoint.domain.chat import (
     Audio,
     CacheMark,
@@ -28,12 +29,13 @@ from setpoint.domain.chat import (
     ToolResult,
 )
 from setpoint.domain.faults import Fault, FaultKind
+from setpoint.wire.anthropic.answer_tool import ANSWER_TOOL
 from setpoint.wire.anthropic.dialect import ANTHROPIC
 from setpoint.wire.anthropic.model_facts import BUDGET_BY_EFFORT, DEFAULT_MAX_TOKENS, takes_adaptive_thinking, takes_output_format
 from setpoint.wire.anthropic.schema import closed
 from setpoint.wire.dialect import Dialect, Encoded
 from setpoint.wire.openai_chat.dialect import OPENAI_CHAT
-from setpoint.wire.openai_chat.model_facts import STOP_SEQUENCES_MAX, is_openai_reasoning, takes_reasoning_effort
+from setpoint.wire.openai_chat.model_facts import is_openai_reasoning, takes_reasoning_effort
 
 BOTH: list[Dialect] = [OPENAI_CHAT, ANTHROPIC]
 
@@ -61,7 +63,7 @@ def turns(draw: st.DrawFn, user_parts: st.SearchStrategy[Part], thinking: bool) 
     made: list[Message] = []
     for _ in range(draw(st.integers(0, 3))):
         made.append(Message("user", tuple(draw(st.lists(user_parts, min_size=1, max_size=3)))))
-        parts: list[Part] = [Thinking(draw(WORDS), draw(IDS))] if thinking and draw(st.booleans()) else []
+        parts: list[Part] = [Thinking(draw(WORDS), "anthropic:" + draw(IDS))] if thinking and draw(st.booleans()) else []
         calls = draw(st.lists(CALLS, max_size=3, unique_by=lambda call: call.id))
         if not calls or draw(st.booleans()):
             parts.append(draw(TEXTS))
@@ -303,7 +305,7 @@ def test_an_anthropic_request_as_openai_gets_it() -> None:
     assert json.loads(encoded.body) == {
         "model": "m",
         "messages": [
-            {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
+            {"role": "system", "content": "Be brief."},
             {"role": "user", "content": "What is it?"},
             {
                 "role": "assistant",
@@ -333,7 +335,7 @@ def test_an_anthropic_request_as_openai_gets_it() -> None:
         "thinking (of earlier turns)",
         "tool_result.is_error",
         "tool_result (files moved to a user message)",
-        f"stop (only the first {STOP_SEQUENCES_MAX})",
+        f"stop (only the first {STANDARD.stops_max})",
         "top_k",
         "tool web_search_20250305 (runs at its own provider only)",
     )
@@ -523,7 +525,11 @@ def test_a_schema_is_held_by_the_provider_where_the_model_can() -> None:
     assert losses == ("response_format (additionalProperties minimum changed in the schema)",)
     old, losses = anthropic_body(request, "claude-3-haiku-20240307")
     assert "output_config" not in old
-    assert '"minimum":1' in old["system"]
+    assert old["tool_choice"] == {"type": "tool", "name": ANSWER_TOOL}
+    assert old["tools"][0]["input_schema"]["properties"]["n"]["minimum"] == 1
+    assert losses == ("response_format json_schema (asked for by a forced tool call)",)
+    with_tools, losses = anthropic_body(ask(max_tokens=9, response_format=request.response_format, tools=(Tool("f"),)), "claude-3-haiku")
+    assert '"minimum":1' in with_tools["system"]
     assert losses == ("response_format json_schema (asked for in the system prompt)",)
 
 
@@ -555,7 +561,7 @@ def test_json_mode_is_asked_for_in_words() -> None:
 
 def test_openai_reasoning_models_get_the_members_they_take() -> None:
     request = ask(max_tokens=9, stop=("x",), sampling=Sampling(0.5, 1.0), reasoning=Reasoning("enabled", budget_tokens=1_024))
-    body, losses = openai_body(request, "o3-mini")
+    body, losses = openai_body(request, "o4-mini")
     assert (body["max_completion_tokens"], body["reasoning_effort"]) == (9, "low")
     assert not {"max_tokens", "stop", "temperature", "top_p"} & set(body)
     assert losses == ("stop", "temperature")
@@ -595,7 +601,7 @@ def test_thinking_that_a_client_sends_back_keeps_its_proof() -> None:
         "thinking_blocks": [{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "redacted_thinking", "data": "d"}],
     }
     request = read(OPENAI_CHAT, json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}, message]}).encode())
-    assert request.messages[1].parts == (Thinking("t", "s"), Thinking("", redacted="d"), Text("a"))
+    assert request.messages[1].parts == (Thinking("t", "anthropic:s"), Thinking("", redacted="anthropic:d"), Text("a"))
     body, _ = anthropic_body(request)
     assert body["messages"][1]["content"][:2] == [
         {"type": "thinking", "thinking": "t", "signature": "s"},

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setpoint.domain.chat import ChatAnswer, Finish, Refusal, Text, Thinking, ToolCall
+from setpoint.domain.chat import ChatAnswer, Finish, Foreign, Refusal, Text, Thinking, ToolCall
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.stream import (
     Failed,
     Finished,
+    ForeignShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -56,10 +57,10 @@ def streams(draw: st.DrawFn, refusals: bool = False, interleaved: bool = True) -
             events += [TextDelta(text) for text in draw(st.lists(WORDS, min_size=1, max_size=3))]
         elif kind == "thinking":
             events += [ThinkingDelta(text) for text in draw(st.lists(WORDS, min_size=1, max_size=2))] + [
-                ThinkingDelta(signature=draw(WORDS))
+                ThinkingDelta(signature="anthropic:" + draw(WORDS))
             ]
         elif kind == "redacted":
-            events.append(ThinkingDelta(redacted=draw(WORDS)))
+            events.append(ThinkingDelta(redacted="anthropic:" + draw(WORDS)))
         else:
             events.append(RefusalDelta(draw(WORDS)))
     calls = draw(st.lists(OBJECTS, max_size=3))
@@ -373,25 +374,42 @@ def test_anthropic_calls_without_deltas_have_the_arguments_of_their_start() -> N
     assert told.parts == (ToolCall("a", "f", "{}"), ToolCall("b", "g", '{"x": 1}'))
 
 
-def test_anthropic_tools_that_ran_at_the_provider_are_left_out() -> None:
+def test_anthropic_tools_that_ran_at_the_provider_are_shown_whole_to_its_own_clients_only() -> None:
     told = answer(
         anthropic_stream(
             block(
                 0,
                 {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
-                {"type": "input_json_delta", "partial_json": "{}"},
+                {"type": "input_json_delta", "partial_json": '{"query": '},
+                {"type": "input_json_delta", "partial_json": '"x"}'},
             ),
             block(1, {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}),
             block(2, {"type": "text", "text": ""}, {"type": "text_delta", "text": "a"}),
         )
     )
-    assert told.parts == (Text("a"),)
+    use = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}}
+    result = {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}
+    assert [json.loads(part.raw) for part in told.parts if isinstance(part, Foreign)] == [use, result]
+    assert told.parts[2:] == (Text("a"),)
     assert told.usage == Usage(input=5, output=9)
+    message = json.loads(ANTHROPIC.encode_answer(told, "m", 1))
+    assert message["content"] == [use, result, {"type": "text", "text": "a"}]
+    assert json.loads(OPENAI_CHAT.encode_answer(told, "m", 1))["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": "a",
+        "refusal": None,
+    }
 
 
 def test_an_anthropic_refusal_tells_why() -> None:
-    told = answer(anthropic_stream(stop="refusal", stop_details={"type": "refusal", "explanation": "Not that."}))
-    assert (told.finish, told.parts) == ("refusal", (Refusal("Not that."),))
+    details = {"type": "refusal", "category": "cyber", "explanation": "Not that."}
+    told = answer(anthropic_stream(stop="refusal", stop_details=details))
+    assert (told.finish, told.parts[1:]) == ("refusal", (Refusal("Not that."),))
+    message = json.loads(ANTHROPIC.encode_answer(told, "m", 1))
+    assert (message["stop_details"], message["content"]) == (details, [])
+    end = anthropic_datas([Started(), *(ForeignShown(part) for part in told.parts if isinstance(part, Foreign)), RefusalDelta("Not that."),
+                           Finished("refusal")])[-2]  # fmt: skip
+    assert end["delta"] == {"stop_reason": "refusal", "stop_sequence": None, "stop_details": details}
 
 
 def test_a_refusal_is_text_and_a_stop_reason_for_an_anthropic_client() -> None:

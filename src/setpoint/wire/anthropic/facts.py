@@ -20,6 +20,7 @@ class UsageShape(msgspec.Struct, gc=False):
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     output_tokens_details: _OutputDetails | None = None
+    service_tier: str | None = None
 
 
 class _Answer(msgspec.Struct, gc=False):
@@ -79,6 +80,7 @@ def merged(start: UsageShape | None, delta: UsageShape) -> UsageShape:
         delta.cache_creation_input_tokens if delta.cache_creation_input_tokens is not None else start.cache_creation_input_tokens,
         delta.cache_read_input_tokens if delta.cache_read_input_tokens is not None else start.cache_read_input_tokens,
         delta.output_tokens_details or start.output_tokens_details,
+        delta.service_tier or start.service_tier,
     )
 
 

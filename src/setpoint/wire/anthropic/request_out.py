@@ -1,8 +1,6 @@
 """A messages request for Anthropic, from nouns to bytes, with a list of what got lost.
 
-What Anthropic insists on, and other dialects do not:
-  - turns alternate, the first is the user's, and no text is empty;
-  - results of tools come in the user turn right after the calls, ahead of other content, all of them together;
+What Anthropic insists on, and other dialects do not, beside what `messages_out` says:
   - a history with calls needs tools declared;
   - `max_tokens`;
   - with a thinking budget: it is below max_tokens, there is no temperature and no forced tool, and the last calls of the history carry
@@ -11,23 +9,10 @@ What Anthropic insists on, and other dialects do not:
 
 import msgspec
 
-from setpoint.domain.chat import (
-    CacheMark,
-    ChatRequest,
-    Document,
-    Foreign,
-    Image,
-    Message,
-    Part,
-    Refusal,
-    ResponseFormat,
-    Text,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolResult,
-)
+from setpoint.domain.chat import ChatRequest, Reasoning, ResponseFormat, Text, Tool, ToolCall
 from setpoint.domain.faults import Fault
+from setpoint.wire.anthropic.answer_tool import ANSWER_TOOL, DESCRIPTION
+from setpoint.wire.anthropic.messages_out import MessagesWriter, calls_without_thinking, marked_block, only_here
 from setpoint.wire.anthropic.model_facts import (
     BUDGET_BY_EFFORT,
     DEFAULT_MAX_TOKENS,
@@ -35,10 +20,11 @@ from setpoint.wire.anthropic.model_facts import (
     takes_adaptive_thinking,
     takes_output_format,
 )
+from setpoint.wire.anthropic.request_in import CITATIONS, CONTEXT, TASK_BUDGET, TOOL_MEMBERS
 from setpoint.wire.anthropic.schema import closed
-from setpoint.wire.anthropic.words import call_id
-from setpoint.wire.bodies import as_object, bad_body, loss_names, unsupported, wrong
+from setpoint.wire.bodies import bad_body, loss_names, unsupported
 from setpoint.wire.dialect import Encoded
+from setpoint.wire.report import Report
 
 _encode = msgspec.json.Encoder().encode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -47,7 +33,26 @@ Json = dict[str, object]
 _NO_ARGUMENTS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _TIERS = {"auto": "auto", "standard_only": "standard_only", "default": "standard_only"}
 _CHOICES = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
+_TOP_P_MIN = 0.95
+"""What thinking lets `top_p` be at least."""
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+
+
+OWN_MEMBERS = (
+    "cache_control",
+    "container",
+    "context_management",
+    "diagnostics",
+    "fallbacks",
+    "inference_geo",
+    "mcp_servers",
+    "speed",
+    "user_profile_id",
+    "workspace_id",
+)
+"""Members of Anthropic's own request that no neutral noun carries (https://docs.anthropic.com/en/api/messages)."""
+
+_CARRIED = {CITATIONS, CONTEXT, TOOL_MEMBERS, TASK_BUDGET}
 
 
 def encode_request(request: ChatRequest, model: str, stream: bool) -> Encoded | Fault:
@@ -58,166 +63,101 @@ def encode_request(request: ChatRequest, model: str, stream: bool) -> Encoded | 
         return bad_body(error)
 
 
-class _RequestWriter:
-    """One request on its way out. `losses` is a dict because it keeps order and drops repeats."""
+def prompt_members(request: ChatRequest, model: str) -> tuple[Json, tuple[str, ...]] | Fault:
+    """The members of a request before they are bytes, and the losses, as if the answer were short: for counting only."""
+    if request.max_tokens is None:
+        budget = (request.reasoning and request.reasoning.budget_tokens) or 0
+        request = msgspec.structs.replace(request, max_tokens=budget + DEFAULT_MAX_TOKENS)
+    try:
+        writer = _RequestWriter(request, model, False)
+        body = writer.body()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return bad_body(error)
+    return writer.report.fault or (body, tuple(writer.report.losses))
 
-    __slots__ = ("fault", "losses", "model", "request", "stream")
+
+class _RequestWriter:
+    """One request on its way out."""
+
+    __slots__ = ("model", "report", "request", "stream")
 
     def __init__(self, request: ChatRequest, model: str, stream: bool) -> None:
         self.request = request
         self.model = model
         self.stream = stream
-        self.losses: dict[str, None] = {}
-        self.fault: Fault | None = None
+        self.report = Report()
 
     def lose(self, what: str) -> None:
-        self.losses[what] = None
-
-    def refuse(self, fault: Fault) -> None:
-        self.fault = self.fault or fault
+        self.report.lose(what)
 
     def write(self) -> Encoded | Fault:
-        request = self.request
-        if request.n != 1:
+        if self.request.n != 1:
             return unsupported("n", "this provider gives one answer a request; leave out n or set it to 1.")
+        body = self.body()
+        return self.report.fault or Encoded(_encode(body), tuple(self.report.losses))
+
+    def body(self) -> Json:
+        request = self.request
         body: Json = {"model": self.model, "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS}
         if request.max_tokens is None:
             self.lose(f"max_tokens (set to {DEFAULT_MAX_TOKENS})")
-        body["messages"] = self.messages()
-        system = self.system()
-        if system:
+        body["messages"] = MessagesWriter(request, self.report).messages()
+        answer_tool = self.answer_tool()
+        if system := self.system(answer_tool is not None):
             body["system"] = system
         self.tools(body)
+        if answer_tool is not None:
+            body["tools"] = [answer_tool]
+            body["tool_choice"] = {"type": "tool", "name": ANSWER_TOOL}
         self.sampling(body)
         self.output(body)
         self.rest(body)
-        for name in loss_names(request.extras):
-            self.lose(name)
-        return self.fault or Encoded(_encode(body), tuple(self.losses))
+        self.extras(body)
+        return body
 
-    # ---------------------------------------------------------------- messages
+    def extras(self, body: Json) -> None:
+        for name, raw in self.request.extras.items():
+            if name in OWN_MEMBERS:
+                body[name] = msgspec.Raw(raw)
+            elif name not in _CARRIED:
+                for safe in loss_names({name: raw}):
+                    self.lose(safe)
 
-    def system(self) -> str | list[Json]:
+    # ---------------------------------------------------------------- instructions
+
+    def system(self, answered_by_tool: bool) -> str | list[Json]:
         """Instructions that came between turns go to the end of the system prompt."""
         texts = [text for text in self.request.system if text.text]
         for message in self.request.messages:
-            if message.role == "system":
+            if message.role == "system" and not only_here(message):
                 self.lose("messages.role system (moved to the system prompt)")
                 texts += [part for part in message.parts if isinstance(part, Text) and part.text]
         given = self.request.response_format
-        if given is not None and (asked := self.format_in_words(given)):
+        if given is not None and not answered_by_tool and (asked := self.format_in_words(given)):
             texts.append(Text(asked))
         if len(texts) == 1 and texts[0].cache is None:
             return texts[0].text
-        return [_marked({"type": "text", "text": text.text}, text.cache) for text in texts]
-
-    def messages(self) -> list[Json]:
-        turns: list[tuple[str, list[Json]]] = []
-        for message in self.request.messages:
-            if message.role == "system":
-                continue
-            role = "assistant" if message.role == "assistant" else "user"
-            blocks = self.blocks(message)
-            if message.role == "user" and (foreign := next((part for part in message.parts if isinstance(part, Foreign)), None)):
-                self.refuse(unsupported("messages.content", f"a part of type {foreign.kind} cannot be sent to this provider."))
-            if message.name is not None:
-                self.lose("messages.name")
-            if turns and turns[-1][0] == role:
-                turns[-1][1].extend(blocks)
-            elif blocks:
-                turns.append((role, blocks))
-        if not turns and not any(text.text for text in self.request.system):
-            self.refuse(wrong("messages", "no message has content."))
-            return []
-        if not turns or turns[0][0] == "assistant":
-            self.lose("messages (a user turn was put first)")
-            turns.insert(0, ("user", [{"type": "text", "text": "(the conversation begins)"}]))
-        _strip_prefill(turns)
-        return [{"role": role, "content": _content(blocks)} for role, blocks in turns]
-
-    def blocks(self, message: Message) -> list[Json]:
-        blocks: list[Json] = []
-        for part in message.parts:
-            block = self.block(part)
-            if block is not None:
-                blocks.append(block)
-        return blocks
-
-    def block(self, part: Part) -> Json | None:
-        if isinstance(part, Text):
-            return _marked({"type": "text", "text": part.text}, part.cache) if part.text and not part.text.isspace() else None
-        if isinstance(part, ToolCall):
-            call: Json = {"type": "tool_use", "id": call_id(part.id), "name": part.name, "input": as_object(part.arguments)}
-            return _marked(call, part.cache)
-        if isinstance(part, ToolResult):
-            return self.result(part)
-        if isinstance(part, Image):
-            return self.image(part)
-        if isinstance(part, Document):
-            return self.document(part)
-        if isinstance(part, Thinking):
-            return self.thinking_block(part)
-        if isinstance(part, Refusal):
-            return {"type": "text", "text": part.text} if part.text else None
-        if isinstance(part, Foreign):
-            self.lose(part.kind)
-        else:
-            self.refuse(unsupported("messages.content.input_audio", "this provider takes no audio."))
-        return None
-
-    def result(self, result: ToolResult) -> Json:
-        block: Json = {"type": "tool_result", "tool_use_id": call_id(result.call_id)}
-        inner = [made for part in result.parts if (made := self.block(part)) is not None]
-        if inner:
-            block["content"] = _content(inner)
-        if result.is_error:
-            block["is_error"] = True
-        return _marked(block, result.cache)
-
-    def image(self, image: Image) -> Json:
-        if image.detail not in {None, "auto"}:
-            self.lose("image_url.detail")
-        if image.data is not None:
-            source: Json = {"type": "base64", "media_type": image.media_type or "image/png", "data": image.data}
-        elif image.file_id is not None:
-            source = {"type": "file", "file_id": image.file_id}
-        else:
-            source = {"type": "url", "url": image.url}
-        return _marked({"type": "image", "source": source}, image.cache)
-
-    def document(self, document: Document) -> Json:
-        if document.text is not None:
-            source: Json = {"type": "text", "media_type": "text/plain", "data": document.text}
-        elif document.data is not None:
-            if document.media_type not in {None, "application/pdf"}:
-                self.refuse(unsupported("messages.content.file", "this provider takes files as PDF only, other documents as plain text."))
-            source = {"type": "base64", "media_type": "application/pdf", "data": document.data}
-        elif document.url is not None:
-            source = {"type": "url", "url": document.url}
-        else:
-            source = {"type": "file", "file_id": document.file_id}
-        block: Json = {"type": "document", "source": source}
-        if document.name is not None:
-            block["title"] = document.name
-        return _marked(block, document.cache)
-
-    def thinking_block(self, part: Thinking) -> Json | None:
-        if part.redacted:
-            return {"type": "redacted_thinking", "data": part.redacted}
-        if part.signature:
-            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
-        self.lose("reasoning_content (of earlier turns, without a signature)")
-        return None
+        return [marked_block({"type": "text", "text": text.text}, text.cache) for text in texts]
 
     # ---------------------------------------------------------------- tools
+
+    def answer_tool(self) -> Json | None:
+        """The forced tool that stands for a schema, where the model cannot be held to one and nothing speaks against a forced tool."""
+        request, given = self.request, self.request.response_format
+        if given is None or given.kind != "json_schema" or takes_output_format(self.model):
+            return None
+        thinks = request.reasoning is not None and request.reasoning.mode != "disabled"
+        if request.tools or thinks or _called(request) or not _takes_object(given.schema or b"{}"):
+            return None
+        self.lose("response_format json_schema (asked for by a forced tool call)")
+        return {"name": ANSWER_TOOL, "description": given.description or DESCRIPTION, "input_schema": _object_schema(given.schema)}
 
     def tools(self, body: Json) -> None:
         request = self.request
         tools = [made for tool in request.tools if (made := self.tool(tool)) is not None]
         if not tools:
-            tools = self.tools_of_history()
-            if tools:
-                body["tools"] = tools
+            if declared := self.tools_of_history():
+                body["tools"] = declared
                 body["tool_choice"] = {"type": "none"}
             return
         body["tools"] = tools
@@ -235,7 +175,9 @@ class _RequestWriter:
             made["disable_parallel_tool_use"] = not parallel
         return made
 
-    def tool(self, tool: Tool) -> Json | None:
+    def tool(self, tool: Tool) -> object | None:
+        if tool.dialect == "anthropic" and tool.raw:
+            return msgspec.Raw(tool.raw)
         if tool.foreign is not None:
             self.lose(f"tool {tool.foreign} (runs at its own provider only)")
             return None
@@ -247,7 +189,7 @@ class _RequestWriter:
                 made["strict"] = True
             else:
                 self.lose("tools.strict")
-        return _marked(made, tool.cache)
+        return marked_block(made, tool.cache)
 
     def tools_of_history(self) -> list[Json]:
         names = {part.name: None for message in self.request.messages for part in message.parts if isinstance(part, ToolCall)}
@@ -282,14 +224,10 @@ class _RequestWriter:
         """Thinking and the form of the answer; both may need `output_config`."""
         config: Json = {}
         reasoning = self.request.reasoning
-        if reasoning is not None and reasoning.mode != "disabled" and self.may_think(body):
-            effort = _EFFORTS.get(reasoning.effort or "", "medium") if reasoning.effort else None
-            if takes_adaptive_thinking(self.model) and reasoning.budget_tokens is None:
-                body["thinking"] = {"type": "adaptive"}
-                if effort is not None:
-                    config["effort"] = effort
-            else:
-                self.budget(body, reasoning.budget_tokens or BUDGET_BY_EFFORT.get(reasoning.effort or "medium", 8_192))
+        if reasoning is not None:
+            self.thinking(reasoning, body, config)
+        if (budget := self.request.extras.get(TASK_BUDGET)) is not None:
+            config["task_budget"] = msgspec.Raw(budget)
         given = self.request.response_format
         if given is not None and given.kind == "json_schema" and takes_output_format(self.model):
             schema, changed = closed(given.schema or b"{}")
@@ -299,29 +237,55 @@ class _RequestWriter:
         if config:
             body["output_config"] = config
 
-    def may_think(self, body: Json) -> bool:
-        """Thinking is given up where Anthropic would refuse the request for it."""
+    def thinking(self, reasoning: Reasoning, body: Json, config: Json) -> None:
+        effort = _EFFORTS.get(reasoning.effort, "medium") if reasoning.effort else None
+        if reasoning.mode == "disabled":
+            body["thinking"] = {"type": "disabled"}
+            if effort is not None:
+                config["effort"] = effort
+            return
+        adaptive = takes_adaptive_thinking(self.model) and reasoning.budget_tokens is None
+        if not self.may_think(body, adaptive):
+            return
+        if adaptive:
+            body["thinking"] = {"type": "adaptive"}
+            if effort is not None:
+                config["effort"] = effort
+        else:
+            self.budget(body, reasoning)
+            if effort is not None and reasoning.budget_tokens is not None:
+                config["effort"] = effort
+        if reasoning.show is not None and isinstance(made := body.get("thinking"), dict):
+            made["display"] = "summarized" if reasoning.show else "omitted"
+
+    def may_think(self, body: Json, adaptive: bool) -> bool:
+        """Thinking is given up where Anthropic would refuse the request for it. With a forced tool,
+        adaptive thinking just does not think."""
         choice = self.request.tool_choice
-        if choice is not None and choice.mode in {"required", "named"} and "tools" in body:
+        if not adaptive and choice is not None and choice.mode in {"required", "named"} and "tools" in body:
             self.lose("reasoning (a forced tool call excludes thinking)")
             return False
-        if _calls_without_thinking(self.request.messages):
+        if calls_without_thinking(self.request.messages):
             self.lose("reasoning (the last tool calls came back without their thinking_blocks)")
             return False
         return True
 
-    def budget(self, body: Json, budget_tokens: int) -> None:
-        most = self.request.max_tokens
+    def budget(self, body: Json, reasoning: Reasoning) -> None:
+        """A budget that was asked for stays; one that stands for a word leaves a quarter of `max_tokens` to the answer."""
+        most, asked = self.request.max_tokens, reasoning.budget_tokens
+        budget_tokens = asked or BUDGET_BY_EFFORT.get(reasoning.effort or "medium", 8_192)
         if most is None:
             body["max_tokens"] = budget_tokens + DEFAULT_MAX_TOKENS
         elif most <= THINKING_TOKENS_MIN:
             self.lose("reasoning (max_tokens leaves no room to think)")
             return
         else:
-            budget_tokens = max(THINKING_TOKENS_MIN, min(budget_tokens, most - most // 4))
+            budget_tokens = max(THINKING_TOKENS_MIN, min(budget_tokens, most - 1 if asked else most - most // 4))
         body["thinking"] = {"type": "enabled", "budget_tokens": budget_tokens}
-        for name, kept in (("temperature", 1), ("top_k", None), ("top_p", None)):
-            if body.pop(name, kept) != kept:
+        for name, least in (("temperature", 1.0), ("top_p", _TOP_P_MIN), ("top_k", None)):
+            value = body.get(name)
+            if value is not None and (least is None or not isinstance(value, float | int) or value < least):
+                del body[name]
                 self.lose(f"{name} (thinking excludes it)")
 
     def format_in_words(self, given: ResponseFormat) -> str:
@@ -337,6 +301,8 @@ class _RequestWriter:
 
     def rest(self, body: Json) -> None:
         request = self.request
+        if request.verbosity is not None:
+            self.lose("verbosity")
         if request.logprobs or request.top_logprobs:
             self.lose("logprobs")
         if request.user is not None:
@@ -351,26 +317,6 @@ class _RequestWriter:
             body["stream"] = True
 
 
-def _marked(block: Json, cache: CacheMark | None) -> Json:
-    if cache is not None:
-        block["cache_control"] = {"type": "ephemeral", "ttl": cache.ttl} if cache.ttl else {"type": "ephemeral"}
-    return block
-
-
-def _content(blocks: list[Json]) -> object:
-    """One plain text is written as a string."""
-    if len(blocks) == 1 and blocks[0]["type"] == "text" and "cache_control" not in blocks[0]:
-        return blocks[0]["text"]
-    return blocks
-
-
-def _strip_prefill(turns: list[tuple[str, list[Json]]]) -> None:
-    """A last assistant turn is continued, and must not end in white space."""
-    role, blocks = turns[-1]
-    if role == "assistant" and blocks[-1]["type"] == "text":
-        blocks[-1]["text"] = str(blocks[-1]["text"]).rstrip()
-
-
 def _object_schema(schema: bytes | None) -> msgspec.Raw:
     """Anthropic wants the type said; OpenAI lets it be left out."""
     if schema is None:
@@ -383,9 +329,10 @@ def _object_schema(schema: bytes | None) -> msgspec.Raw:
     return msgspec.Raw(_encode({"type": "object", **members}))
 
 
-def _calls_without_thinking(messages: tuple[Message, ...]) -> bool:
-    """Whether the conversation stands at results of calls whose turn has no signed thinking."""
-    if not messages or messages[-1].role != "tool":
-        return False
-    last = next((message for message in reversed(messages) if message.role == "assistant"), None)
-    return last is not None and not any(isinstance(part, Thinking) and (part.signature or part.redacted) for part in last.parts)
+def _takes_object(schema: bytes) -> bool:
+    members = _members(schema)
+    return bytes(members.get("type", msgspec.Raw(b'"object"'))) == b'"object"'
+
+
+def _called(request: ChatRequest) -> bool:
+    return any(isinstance(part, ToolCall) for message in request.messages for part in message.parts)

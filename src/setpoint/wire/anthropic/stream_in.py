@@ -3,36 +3,46 @@
     message_start → ( content_block_start → content_block_delta* → content_block_stop )* → message_delta → message_stop
 
 Blocks are told apart by index and may, in theory, interleave. The end is message_stop; a stop reason before the stream ends is taken
-for an end too, since all content has come by then. Blocks of tools that ran at the provider are left out. A message_start in the middle
-(a provider that fell back to another model) goes on with the same answer under new block numbers.
+for an end too, since all content has come by then. Blocks of tools that ran at the provider are collected and shown whole. A
+message_start in the middle (a provider that fell back to another model) goes on with the same answer under new block numbers.
 """
 
 import msgspec
 
+from setpoint.domain.chat import Foreign
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.stream import (
+    Cited,
     Failed,
     Finished,
+    ForeignShown,
     RefusalDelta,
     Started,
     StreamEvent,
     TextDelta,
+    TextEnded,
     ThinkingDelta,
     ToolCallDelta,
     ToolCallStarted,
     UsageReported,
 )
-from setpoint.wire.anthropic.answer import Block, StopDetails
+from setpoint.wire.anthropic.answer import MESSAGE_MEMBERS, Block, block_of, ended, explanation_of
+from setpoint.wire.anthropic.answer_tool import ANSWER_TOOL
+from setpoint.wire.anthropic.citations import citation_of, citations_of
 from setpoint.wire.anthropic.facts import UsageShape, merged, usage_of
 from setpoint.wire.anthropic.faults import classify_anthropic_fault
 from setpoint.wire.anthropic.words import finish_of
-from setpoint.wire.bodies import is_complete_json
+from setpoint.wire.bodies import as_object, is_complete_json
+from setpoint.wire.signatures import marked
 from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
+
+_NO_RAW = msgspec.Raw()
 
 
 class _Message(msgspec.Struct, gc=False):
     id: str = ""
     model: str = ""
+    container: msgspec.Raw = _NO_RAW
     usage: UsageShape | None = None
 
 
@@ -42,22 +52,26 @@ class _Delta(msgspec.Struct, gc=False):
     partial_json: str | None = None
     thinking: str | None = None
     signature: str | None = None
+    citation: msgspec.Raw = _NO_RAW
+    content: msgspec.Raw = _NO_RAW
     stop_reason: str | None = None
     stop_sequence: str | None = None
-    stop_details: StopDetails | None = None
+    stop_details: msgspec.Raw = _NO_RAW
+    container: msgspec.Raw = _NO_RAW
 
 
 class _Event(msgspec.Struct, gc=False):
     type: str = ""
     index: int = 0
     message: _Message | None = None
-    content_block: Block | None = None
+    content_block: msgspec.Raw = _NO_RAW
     delta: _Delta | None = None
+    context_management: msgspec.Raw = _NO_RAW
     usage: UsageShape | None = None
 
 
 class _Call:
-    """A tool call that is open: its number, whether arguments came, and those given at the start."""
+    """A tool call that is open: its number, whether arguments came, and those given at the start. The answer tool has no number."""
 
     __slots__ = ("arguments", "number", "streamed")
 
@@ -67,11 +81,45 @@ class _Call:
         self.streamed = False
 
 
+class _ForeignSoFar:
+    """A block that only this dialect has, while it grows: by pieces of the JSON of its input, or by its content."""
+
+    __slots__ = ("kind", "pieces", "raw")
+
+    def __init__(self, kind: str, raw: bytes) -> None:
+        self.kind = kind
+        self.raw = raw
+        self.pieces: list[str] = []
+
+    def set(self, member: str, value: msgspec.Raw) -> None:
+        self.raw = _encode({**_members(self.raw), member: value})
+
+    def part(self) -> Foreign:
+        if text := "".join(self.pieces):
+            self.set("input", as_object(text))
+        return Foreign(self.kind, "anthropic", self.raw)
+
+
 _decode = msgspec.json.Decoder(_Event).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class MessagesStreamDecoder:
-    __slots__ = ("_calls", "_ended", "_open_calls", "_sse", "_started", "_stop_reason", "_stop_sequence", "_usage")
+    __slots__ = (
+        "_after_text",
+        "_answered",
+        "_calls",
+        "_ended",
+        "_foreign",
+        "_members",
+        "_open_calls",
+        "_sse",
+        "_started",
+        "_stop_reason",
+        "_stop_sequence",
+        "_usage",
+    )
 
     def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
         self._sse = SseDecoder(event_bytes_max)
@@ -79,6 +127,10 @@ class MessagesStreamDecoder:
         self._ended = False
         self._calls = 0
         self._open_calls: dict[int, _Call] = {}
+        self._foreign: dict[int, _ForeignSoFar] = {}
+        self._after_text = False
+        self._answered = False
+        self._members: dict[str, bytes] = {}
         self._usage: UsageShape | None = None
         self._stop_reason: str | None = None
         self._stop_sequence: str | None = None
@@ -111,19 +163,26 @@ class MessagesStreamDecoder:
         self._ended = True
         for index in list(self._open_calls):
             self._close(index, out)
-        out.append(Finished(finish_of(self._stop_reason), self._stop_sequence))
+        named = [(f"message.{name}", raw) for name in MESSAGE_MEMBERS if (raw := self._members.get(name))]
+        out += [ForeignShown(Foreign(kind, "anthropic", raw)) for kind, raw in named]
+        if explanation := explanation_of(msgspec.Raw(self._members.get("stop_details", b""))):
+            out.append(RefusalDelta(explanation))
+        tier = self._usage.service_tier if self._usage is not None else None
+        out.append(Finished(ended(finish_of(self._stop_reason), self._answered and not self._calls), self._stop_sequence, tier))
 
     def _event(self, data: bytes, out: list[StreamEvent]) -> None:
         try:
             event = _decode(data)
+            self._read_event(event, data, out)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._fail(Fault(FaultKind.upstream_server, f"The provider sent an event that could not be read: {str(error)[:300]}."), out)
-            return
+
+    def _read_event(self, event: _Event, data: bytes, out: list[StreamEvent]) -> None:
         kind = event.type
         if kind == "content_block_delta" and event.delta is not None:
             self._delta(event.index, event.delta, out)
-        elif kind == "content_block_start" and event.content_block is not None:
-            self._open(event.index, event.content_block, out)
+        elif kind == "content_block_start" and bytes(event.content_block) not in {b"", b"null"}:
+            self._open(event.index, bytes(event.content_block), out)
         elif kind == "content_block_stop":
             self._close(event.index, out)
         elif kind == "message_start" and event.message is not None:
@@ -137,6 +196,9 @@ class MessagesStreamDecoder:
 
     def _start(self, message: _Message, out: list[StreamEvent]) -> None:
         self._open_calls.clear()
+        self._foreign.clear()
+        self._after_text = False
+        self._keep("container", message.container)
         if not self._started:
             self._started = True
             out.append(Started(message.id, message.model))
@@ -144,44 +206,84 @@ class MessagesStreamDecoder:
             self._usage = message.usage
             out.append(UsageReported(usage_of(message.usage)))
 
+    def _keep(self, member: str, raw: msgspec.Raw) -> None:
+        """Members of the message may come more than once; the last one counts."""
+        if (given := bytes(raw)) not in {b"", b"null"}:
+            self._members[member] = given
+
     def _message_delta(self, event: _Event, out: list[StreamEvent]) -> None:
         delta = event.delta or _Delta()
         self._stop_reason = delta.stop_reason or self._stop_reason
         self._stop_sequence = delta.stop_sequence or self._stop_sequence
-        if delta.stop_details is not None and delta.stop_details.explanation:
-            out.append(RefusalDelta(delta.stop_details.explanation))
+        self._keep("stop_details", delta.stop_details)
+        self._keep("container", delta.container)
+        self._keep("context_management", event.context_management)
         if event.usage is not None:
             self._usage = merged(self._usage, event.usage)
             out.append(UsageReported(usage_of(self._usage)))
 
-    def _open(self, index: int, block: Block, out: list[StreamEvent]) -> None:
+    def _open(self, index: int, raw: bytes, out: list[StreamEvent]) -> None:
+        block = block_of(raw)
+        if block.type == "text":
+            self._open_text(block, out)
+            return
+        self._after_text = False
         if block.type == "tool_use":
             given = bytes(block.input).decode("utf-8", "replace")
-            self._open_calls[index] = _Call(self._calls, "" if given == "null" else given)
-            out.append(ToolCallStarted(self._calls, block.id or "", block.name or ""))
-            self._calls += 1
-        elif block.type == "text" and block.text:
-            out.append(TextDelta(block.text))
-        elif block.type == "thinking" and (block.thinking or block.signature):
-            out.append(ThinkingDelta(block.thinking or "", block.signature or ""))
+            number = -1 if block.name == ANSWER_TOOL else self._calls
+            self._answered = self._answered or number < 0
+            self._open_calls[index] = _Call(number, "" if given == "null" else given)
+            if number >= 0:
+                out.append(ToolCallStarted(number, block.id or "", block.name or ""))
+                self._calls += 1
+        elif block.type == "thinking":
+            if block.thinking or block.signature:
+                out.append(ThinkingDelta(block.thinking or "", marked("anthropic", block.signature or "")))
         elif block.type == "redacted_thinking":
-            out.append(ThinkingDelta(redacted=block.data or ""))
+            out.append(ThinkingDelta(redacted=marked("anthropic", block.data or "")))
+        else:
+            self._foreign[index] = _ForeignSoFar(block.type[:64], raw)
+
+    def _open_text(self, block: Block, out: list[StreamEvent]) -> None:
+        """Blocks of text that follow each other stay apart: each has citations of its own."""
+        if self._after_text:
+            out.append(TextEnded())
+        self._after_text = True
+        out += [Cited(citation) for citation in citations_of(block.citations)]
+        if block.text:
+            out.append(TextDelta(block.text))
 
     def _delta(self, index: int, delta: _Delta, out: list[StreamEvent]) -> None:
         if delta.text:
             out.append(TextDelta(delta.text))
         elif delta.partial_json is not None:
-            call = self._open_calls.get(index)
-            if call is not None and delta.partial_json:
-                call.streamed = True
-                out.append(ToolCallDelta(call.number, delta.partial_json))
+            self._json(index, delta.partial_json, out)
         elif delta.thinking:
             out.append(ThinkingDelta(delta.thinking))
         elif delta.signature:
-            out.append(ThinkingDelta(signature=delta.signature))
+            out.append(ThinkingDelta(signature=marked("anthropic", delta.signature)))
+        elif bytes(delta.citation) not in {b"", b"null"}:
+            if (citation := citation_of(bytes(delta.citation))) is not None:
+                out.append(Cited(citation))
+        elif (foreign := self._foreign.get(index)) is not None and bytes(delta.content):
+            foreign.set("content", delta.content)
+
+    def _json(self, index: int, piece: str, out: list[StreamEvent]) -> None:
+        call = self._open_calls.get(index)
+        if call is None:
+            if (foreign := self._foreign.get(index)) is not None:
+                foreign.pieces.append(piece)
+        elif piece:
+            call.streamed = True
+            out.append(ToolCallDelta(call.number, piece) if call.number >= 0 else TextDelta(piece))
 
     def _close(self, index: int, out: list[StreamEvent]) -> None:
         """A call without a delta has the arguments its block began with, `{}` as a rule."""
+        foreign = self._foreign.pop(index, None)
+        if foreign is not None:
+            out.append(ForeignShown(foreign.part()))
+            return
         call = self._open_calls.pop(index, None)
         if call is not None and not call.streamed:
-            out.append(ToolCallDelta(call.number, call.arguments or "{}"))
+            arguments = call.arguments or "{}"
+            out.append(ToolCallDelta(call.number, arguments) if call.number >= 0 else TextDelta(arguments))

@@ -7,30 +7,39 @@ Tool calls are the hard part. Other dialects may send the arguments of parallel 
 again. So when a second call starts, the open one is closed only if its arguments are already a whole JSON value; otherwise the second
 call waits in a queue until they are. In practice providers send calls one after the other and nothing ever waits.
 
+Blocks that only this dialect has are written whole. Gemini's proofs of calls and texts travel in blocks of thinking (`signed_parts`).
+
 The count of input tokens is often known only at the end; it is then in message_delta, where clients read the final figures.
 """
 
 import msgspec
 
+from setpoint.domain.chat import Foreign
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.stream import (
+    Cited,
     Failed,
     Finished,
+    ForeignShown,
     RefusalDelta,
     Started,
     StreamEvent,
     TextDelta,
+    TextEnded,
     ThinkingDelta,
     ToolCallDelta,
     ToolCallStarted,
     UsageReported,
 )
 from setpoint.domain.usage import Usage
+from setpoint.wire.anthropic.citations import shown as citation_shown
 from setpoint.wire.anthropic.facts import shape_of
 from setpoint.wire.anthropic.faults import render_anthropic_stream_fault
-from setpoint.wire.anthropic.words import message_id, stop_reason
+from setpoint.wire.anthropic.signed_parts import redacted_block, thinking_block
+from setpoint.wire.anthropic.words import message_id, shown_tier, stop_reason
 from setpoint.wire.bodies import is_complete_json, pieces
 from setpoint.wire.dialect import DELTA_BYTES_MAX
+from setpoint.wire.signatures import shown
 
 _encode = msgspec.json.Encoder().encode
 _LATE = Fault(FaultKind.upstream_server, "The provider sent arguments of a tool call after it had gone on to other content.")
@@ -51,7 +60,7 @@ class _Call:
 
 
 class MessagesStreamRenderer:
-    __slots__ = ("_begun", "_block", "_calls", "_current", "_index", "_model", "_over", "_refused", "_usage", "_waiting")
+    __slots__ = ("_begun", "_block", "_calls", "_current", "_index", "_members", "_model", "_over", "_refused", "_usage", "_waiting")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -64,6 +73,7 @@ class MessagesStreamRenderer:
         self._waiting: list[_Call] = []
         self._usage = Usage()
         self._refused = False
+        self._members: dict[str, bytes] = {}
 
     def render(self, event: StreamEvent) -> bytes:
         if self._over:
@@ -103,6 +113,8 @@ class MessagesStreamRenderer:
     def _content(self, event: StreamEvent, out: list[bytes]) -> None:
         if isinstance(event, TextDelta):
             self._text(event.text, out)
+            if event.signature:
+                self._whole(_encode(redacted_block(event.signature)), out)
         elif isinstance(event, ToolCallDelta):
             self._arguments(event, out)
         elif isinstance(event, ToolCallStarted):
@@ -111,9 +123,36 @@ class MessagesStreamRenderer:
             self._thinking(event, out)
         elif isinstance(event, RefusalDelta):
             self._refused = True
-            self._text(event.text, out)
+            if "stop_details" not in self._members:
+                self._text(event.text, out)
         elif isinstance(event, Finished):
             self._end(event, out)
+        else:
+            self._rare(event, out)
+
+    def _rare(self, event: StreamEvent, out: list[bytes]) -> None:
+        if isinstance(event, Cited):
+            if self._block != "text":
+                self._settle_calls(out)
+                self._open("text", b'{"type":"text","text":""}', out)
+            delta = {"type": "citations_delta", "citation": citation_shown(event.citation)}
+            out.append(_named(b"content_block_delta", b'"index":%d,"delta":' % self._index + _encode(delta)))
+        elif isinstance(event, TextEnded):
+            if self._block == "text":
+                self._close(out)
+        elif isinstance(event, ForeignShown) and event.part.dialect == "anthropic":
+            self._foreign(event.part, out)
+
+    def _foreign(self, part: Foreign, out: list[bytes]) -> None:
+        if part.kind.startswith("message."):
+            self._members[part.kind.removeprefix("message.")] = part.raw
+        elif part.raw:
+            self._whole(part.raw, out)
+
+    def _whole(self, block: bytes, out: list[bytes]) -> None:
+        self._settle_calls(out)
+        self._open("whole", block, out)
+        self._close(out)
 
     # ---------------------------------------------------------------- blocks
 
@@ -144,9 +183,7 @@ class MessagesStreamRenderer:
 
     def _thinking(self, event: ThinkingDelta, out: list[bytes]) -> None:
         if event.redacted:
-            self._settle_calls(out)
-            self._open("redacted", _encode({"type": "redacted_thinking", "data": event.redacted}), out)
-            self._close(out)
+            self._whole(_encode(redacted_block(shown("anthropic", event.redacted))), out)
             return
         if self._block != "thinking":
             self._settle_calls(out)
@@ -155,7 +192,7 @@ class MessagesStreamRenderer:
             self._emit(b"thinking_delta", b"thinking", event.text, out)
         if event.signature:
             signature = b'"index":%d,"delta":{"type":"signature_delta","signature":' % self._index
-            out.append(_named(b"content_block_delta", signature + _encode(event.signature) + b"}"))
+            out.append(_named(b"content_block_delta", signature + _encode(shown("anthropic", event.signature)) + b"}"))
             self._close(out)
 
     # ---------------------------------------------------------------- tool calls
@@ -168,6 +205,8 @@ class MessagesStreamRenderer:
             self._open_call(call, out)
 
     def _open_call(self, call: _Call, out: list[bytes]) -> None:
+        if call.started.signature:
+            self._open("whole", _encode(thinking_block("", call.started.signature)), out)
         block = {"type": "tool_use", "id": call.started.id, "name": call.started.name, "input": {}}
         self._open("tool", _encode(block), out)
         self._current = call
@@ -203,8 +242,15 @@ class MessagesStreamRenderer:
         self._over = True
         self._settle_calls(out)
         self._close(out)
-        delta = {"stop_reason": stop_reason(event.finish, self._refused), "stop_sequence": event.stop_sequence}
-        out.append(_named(b"message_delta", b'"delta":' + _encode(delta) + b',"usage":' + _encode(shape_of(self._usage))))
+        delta: dict[str, object] = {"stop_reason": stop_reason(event.finish, self._refused), "stop_sequence": event.stop_sequence}
+        delta |= {name: msgspec.Raw(raw) for name, raw in self._members.items() if name != "context_management"}
+        usage = shape_of(self._usage)
+        if tier := shown_tier(event.service_tier):
+            usage["service_tier"] = tier
+        members = b'"delta":' + _encode(delta) + b',"usage":' + _encode(usage)
+        if edits := self._members.get("context_management"):
+            members += b',"context_management":' + edits
+        out.append(_named(b"message_delta", members))
         out.append(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
 
 

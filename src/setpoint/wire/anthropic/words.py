@@ -45,3 +45,11 @@ def message_id(given: str) -> str:
 def call_id(given: str) -> str:
     """Ids here are letters, digits, `_` and `-` only; other providers put dots and colons in (Kimi: functions.name:0)."""
     return _ODD.sub("_", given) if _ODD.search(given) else given
+
+
+_TIERS = {"standard": "standard", "default": "standard", "priority": "priority", "batch": "batch"}
+"""Service tiers as `usage` names them."""
+
+
+def shown_tier(given: str | None) -> str | None:
+    return _TIERS.get(given) if given else None

@@ -21,7 +21,7 @@ class OpenAIChat:
         return request_in.decode_request(body)
 
     def encode_request(self, request: ChatRequest, model: str, stream: bool, can: Capabilities = STANDARD) -> Encoded | Fault:
-        return request_out.encode_request(request, model, stream)
+        return request_out.encode_request(request, model, stream, can)
 
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault:
         return answers.decode_answer(body)

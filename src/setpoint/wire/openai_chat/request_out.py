@@ -2,27 +2,14 @@
 
 import msgspec
 
-from setpoint.domain.chat import (
-    Audio,
-    ChatRequest,
-    Document,
-    Foreign,
-    Image,
-    Message,
-    Part,
-    Refusal,
-    ResponseFormat,
-    Text,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolChoice,
-    ToolResult,
-)
+from setpoint.domain.capabilities import STANDARD, Capabilities
+from setpoint.domain.chat import ChatRequest, Reasoning, ResponseFormat, Tool, ToolChoice
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, loss_names, unsupported
+from setpoint.wire.bodies import bad_body, loss_names
 from setpoint.wire.dialect import Encoded
-from setpoint.wire.openai_chat.model_facts import STOP_SEQUENCES_MAX, is_openai_reasoning, takes_reasoning_effort
+from setpoint.wire.openai_chat.messages_out import write_messages
+from setpoint.wire.openai_chat.model_facts import is_openai_reasoning, may_not_reason, refuses_stop, takes_reasoning_effort
+from setpoint.wire.report import Report
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -31,255 +18,267 @@ Json = dict[str, object]
 _EFFORT_BY_BUDGET = ((2_048, "low"), (8_192, "medium"))
 """A budget of thinking tokens in words: up to the number; anything above is "high"."""
 
-_TIERS = {"standard_only": "default"}
+_EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
+"""From least to most. OpenAI's own end at xhigh."""
+
+_TIERS = {"standard_only": "default", "standard": "default"}
+
+OWN_MEMBERS = (
+    "audio",
+    "logit_bias",
+    "metadata",
+    "modalities",
+    "moderation",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "store",
+    "web_search_options",
+)
+"""Members of OpenAI's own request that no neutral noun carries (https://platform.openai.com/docs/api-reference/chat/create)."""
 
 
-def encode_request(request: ChatRequest, model: str, stream: bool) -> Encoded | Fault:
+def encode_request(request: ChatRequest, model: str, stream: bool, can: Capabilities = STANDARD) -> Encoded | Fault:
     try:
-        return _RequestWriter(request, model, stream).write()
+        return _RequestWriter(request, model, stream, can).write()
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # A schema is carried unread until a dialect has to look into it.
         return bad_body(error)
 
 
 class _RequestWriter:
-    """One request on its way out. `losses` is a dict because it keeps order and drops repeats."""
+    """One request on its way out."""
 
-    __slots__ = ("fault", "losses", "model", "request", "stream")
+    __slots__ = ("can", "model", "report", "request", "stream")
 
-    def __init__(self, request: ChatRequest, model: str, stream: bool) -> None:
+    def __init__(self, request: ChatRequest, model: str, stream: bool, can: Capabilities) -> None:
         self.request = request
         self.model = model
         self.stream = stream
-        self.losses: dict[str, None] = {}
-        self.fault: Fault | None = None
-
-    def lose(self, what: str) -> None:
-        self.losses[what] = None
-
-    def refuse(self, param: str, message: str) -> None:
-        self.fault = self.fault or unsupported(param, message)
+        self.can = can
+        self.report = Report()
 
     def write(self) -> Encoded | Fault:
-        request = self.request
-        body: Json = {"model": self.model, "messages": self.messages()}
+        body: Json = {"model": self.model}
+        response_format, words = self.response_format()
+        body["messages"] = write_messages(self.request, self.can, self.report, words)
         self.limits(body)
         self.sampling(body)
         self.tools(body)
-        if request.response_format is not None:
-            body["response_format"] = _response_format(request.response_format)
+        if response_format is not None:
+            body["response_format"] = response_format
         self.reasoning(body)
         self.rest(body)
         if self.stream:
             body["stream"] = True
-            body["stream_options"] = {"include_usage": True}
-        for name in loss_names(request.extras):
-            self.lose(name)
-        return self.fault or Encoded(_encode(body), tuple(self.losses))
+            if self.can.stream_usage == "ask":
+                body["stream_options"] = {"include_usage": True}
+        self.extras(body)
+        return self.report.fault or Encoded(_encode(body), tuple(self.report.losses))
 
-    # ---------------------------------------------------------------- messages
-
-    def messages(self) -> list[Json]:
-        written: list[Json] = []
-        if self.request.system:
-            written.append({"role": "system", "content": self.texts(self.request.system)})
-        for message in self.request.messages:
-            if message.role == "tool":
-                self.tool_message(message, written)
-            elif message.role == "assistant":
-                written.append(self.assistant_message(message))
+    def extras(self, body: Json) -> None:
+        known = OWN_MEMBERS if self.can.members is None else self.can.members
+        for name, raw in self.request.extras.items():
+            if name in known and name not in body:
+                body[name] = msgspec.Raw(raw)
+            elif name == "thinking.clear_thinking" and self.can.reasoning == "thinking":
+                thinking = body.setdefault("thinking", {})
+                assert isinstance(thinking, dict)
+                thinking["clear_thinking"] = msgspec.Raw(raw)
             else:
-                written.append(self.plain_message(message))
-        if self.request.messages and self.request.messages[-1].role == "assistant":
-            self.lose("prefill (the model answers the last assistant turn instead of continuing it)")
-        return written
-
-    def plain_message(self, message: Message) -> Json:
-        for part in message.parts:
-            if isinstance(part, Foreign) and message.role == "user":
-                self.refuse("messages.content", f"a part of type {part.kind} cannot be sent to this provider.")
-        written: Json = {"role": message.role, "content": self.content(message.parts)}
-        if message.name is not None:
-            written["name"] = message.name
-        return written
-
-    def content(self, parts: tuple[Part, ...]) -> str | list[Json]:
-        if len(parts) == 1 and isinstance(only := parts[0], Text) and only.cache is None:
-            return only.text
-        written = [part for given in parts if (part := self.part(given)) is not None]
-        return written or ""
-
-    def texts(self, texts: tuple[Text, ...]) -> str | list[Json]:
-        return self.content(texts)
-
-    def part(self, part: Part) -> Json | None:
-        if isinstance(part, Text):
-            if part.cache is not None:
-                self.lose("cache_control")
-            return {"type": "text", "text": part.text}
-        if isinstance(part, Image):
-            return self.image(part)
-        if isinstance(part, Document):
-            return self.document(part)
-        if isinstance(part, Audio):
-            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
-        if isinstance(part, Refusal):
-            return {"type": "text", "text": part.text}
-        self.lose(part.kind if isinstance(part, Foreign) else "content")
-        return None
-
-    def image(self, image: Image) -> Json | None:
-        if image.cache is not None:
-            self.lose("cache_control")
-        url = image.url if image.data is None else f"data:{image.media_type};base64,{image.data}"
-        if url is None:
-            self.refuse("messages.content.source", "an image stored at another provider cannot be sent here; send base64 or a URL.")
-            return None
-        given: Json = {"url": url}
-        if image.detail is not None:
-            given["detail"] = image.detail
-        return {"type": "image_url", "image_url": given}
-
-    def document(self, document: Document) -> Json | None:
-        if document.cache is not None:
-            self.lose("cache_control")
-        if document.text is not None:
-            self.lose("document (plain text became a text part)")
-            title = f"{document.name}\n\n" if document.name else ""
-            return {"type": "text", "text": title + document.text}
-        if document.data is not None:
-            given: Json = {"file_data": f"data:{document.media_type};base64,{document.data}"}
-            given["filename"] = document.name or "document.pdf"
-            return {"type": "file", "file": given}
-        if document.file_id is not None:
-            return {"type": "file", "file": {"file_id": document.file_id}}
-        self.refuse("messages.content.source", "a document by URL cannot be sent to this provider; send it as base64.")
-        return None
-
-    def assistant_message(self, message: Message) -> Json:
-        texts: list[str] = []
-        refusals: list[str] = []
-        calls: list[Json] = []
-        for part in message.parts:
-            if isinstance(part, Text):
-                texts.append(part.text)
-                if part.cache is not None:
-                    self.lose("cache_control")
-            elif isinstance(part, ToolCall):
-                calls.append({"id": part.id, "type": "function", "function": {"name": part.name, "arguments": part.arguments or "{}"}})
-            elif isinstance(part, Refusal):
-                refusals.append(part.text)
-            elif isinstance(part, Thinking):
-                self.lose("thinking (of earlier turns)")
-            else:
-                self.lose(part.kind if isinstance(part, Foreign) else "content of the assistant that is not text")
-        written: Json = {"role": "assistant", "content": "".join(texts) if texts or not (calls or refusals) else None}
-        if calls:
-            written["tool_calls"] = calls
-        if refusals:
-            written["refusal"] = "".join(refusals)
-        if message.name is not None:
-            written["name"] = message.name
-        return written
-
-    def tool_message(self, message: Message, written: list[Json]) -> None:
-        """One message for each result; what is not text follows in a user message, since results here are text only."""
-        shown: list[Json] = []
-        for result in message.parts:
-            if not isinstance(result, ToolResult):
-                continue
-            if result.is_error:
-                self.lose("tool_result.is_error")
-            if result.cache is not None:
-                self.lose("cache_control")
-            texts = tuple(part for part in result.parts if isinstance(part, Text))
-            others = [made for part in result.parts if not isinstance(part, Text) and (made := self.part(part)) is not None]
-            if others:
-                self.lose("tool_result (files moved to a user message)")
-                shown += [{"type": "text", "text": f"Files of the result of {result.call_id}:"}, *others]
-            written.append({"role": "tool", "tool_call_id": result.call_id, "content": self.content(texts) if texts else ""})
-        if shown:
-            written.append({"role": "user", "content": shown})
-
-    # ---------------------------------------------------------------- the rest
+                for safe in loss_names({name: raw}):
+                    self.report.lose(safe)
 
     def limits(self, body: Json) -> None:
-        request = self.request
+        request, can = self.request, self.can
         fixed = is_openai_reasoning(self.model)
         if request.max_tokens is not None:
-            body["max_completion_tokens" if fixed else "max_tokens"] = request.max_tokens
-        if request.stop and fixed:
-            self.lose("stop")
+            by_model = "max_completion_tokens" if fixed else "max_tokens"
+            body[by_model if can.max_tokens == "by_model" else can.max_tokens] = request.max_tokens
+        stops_max = len(request.stop) if can.stops_max is None else can.stops_max
+        if request.stop and (refuses_stop(self.model) or not stops_max):
+            self.report.lose("stop")
         elif request.stop:
-            if len(request.stop) > STOP_SEQUENCES_MAX:
-                self.lose(f"stop (only the first {STOP_SEQUENCES_MAX})")
-            body["stop"] = list(request.stop[:STOP_SEQUENCES_MAX])
+            if len(request.stop) > stops_max:
+                self.report.lose(f"stop (only the first {stops_max})")
+            body["stop"] = list(request.stop[:stops_max])
 
     def sampling(self, body: Json) -> None:
-        given = self.request.sampling
+        given, can = self.request.sampling, self.can
         if given.top_k is not None:
-            self.lose("top_k")
+            self.say("top_k", given.top_k, can.top_k, body)
         if given.seed is not None:
-            body["seed"] = given.seed
+            self.say("seed" if can.seed == "no" else can.seed, given.seed, can.seed != "no", body)
         for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
             value: float | None = getattr(given, name)
             if value is None:
                 continue
+            penalty = name.endswith("penalty")
             if is_openai_reasoning(self.model):
-                if value != (0 if name.endswith("penalty") else 1):
-                    self.lose(name)
-            else:
-                body[name] = value
+                if value != (0 if penalty else 1):
+                    self.report.lose(name)
+            elif not penalty or can.penalties or value:
+                self.say(name, value, not penalty or can.penalties, body)
+
+    def say(self, name: str, value: object, can: bool, body: Json) -> None:
+        if can:
+            body[name] = value
+        else:
+            self.report.lose(name)
 
     def tools(self, body: Json) -> None:
-        request = self.request
+        request, can = self.request, self.can
         tools = [made for tool in request.tools if (made := self.tool(tool)) is not None]
         if not tools:
             return
         body["tools"] = tools
         if request.tool_choice is not None:
-            body["tool_choice"] = _tool_choice(request.tool_choice)
+            self.tool_choice(request.tool_choice, body)
         if request.parallel_tool_calls is not None:
-            body["parallel_tool_calls"] = request.parallel_tool_calls
+            self.say("parallel_tool_calls", request.parallel_tool_calls, can.parallel_tool_calls, body)
 
-    def tool(self, tool: Tool) -> Json | None:
+    def tool_choice(self, choice: ToolChoice, body: Json) -> None:
+        required = self.can.tool_choice_required
+        if choice.mode == "named" and self.can.tool_choice_named:
+            kind = "custom" if any(tool.name == choice.name and tool.foreign == "custom" for tool in self.request.tools) else "function"
+            body["tool_choice"] = {"type": kind, kind: {"name": choice.name}}
+        elif choice.mode in {"named", "required"}:
+            if choice.mode == "named":
+                self.report.lose("tool_choice (any tool may be called, not only the named one)")
+            if required == "no":
+                self.report.lose("tool_choice (the model decides whether to call a tool)")
+            else:
+                body["tool_choice"] = required
+        else:
+            body["tool_choice"] = choice.mode
+
+    def tool(self, tool: Tool) -> object | None:
         if tool.foreign is not None:
-            self.lose(f"tool {tool.foreign} (runs at its own provider only)")
+            if tool.dialect == "openai_chat" and tool.raw:
+                return msgspec.Raw(tool.raw)
+            self.report.lose(f"tool {tool.foreign} (runs at its own provider only)")
             return None
-        if tool.cache is not None:
-            self.lose("cache_control")
         made: Json = {"name": tool.name}
         if tool.description is not None:
             made["description"] = tool.description
         if tool.schema is not None:
             made["parameters"] = msgspec.Raw(tool.schema)
-        if tool.strict is not None:
+        if tool.strict is not None and self.can.strict_tools:
             made["strict"] = tool.strict
-        return {"type": "function", "function": made}
+        elif tool.strict:
+            self.report.lose("tools.strict")
+        written: Json = {"type": "function", "function": made}
+        if tool.cache is not None:
+            if self.can.cache_marks == "cache_control":
+                written["cache_control"] = {"type": "ephemeral", "ttl": tool.cache.ttl} if tool.cache.ttl else {"type": "ephemeral"}
+            else:
+                self.report.lose("cache_control")
+        return written
+
+    def response_format(self) -> tuple[Json | None, str]:
+        """The member, and what the model has to be asked in words beside it."""
+        given, can = self.request.response_format, self.can
+        if given is None:
+            return None, ""
+        if given.kind == "json_object":
+            if can.structured != "no" and can.json_object:
+                return {"type": "json_object"}, ""
+            self.report.lose("response_format json_object (asked for in the system prompt)")
+            return None, "Answer with one JSON object and nothing else: no prose, no code fence."
+        if can.structured == "json_schema":
+            return _json_schema(given), ""
+        self.report.lose("response_format json_schema (asked for in the system prompt)")
+        schema = (given.schema or b"{}").decode("utf-8", "replace")
+        words = f"Answer with JSON that satisfies this JSON Schema, and nothing else: no prose, no code fence.\n{schema}"
+        return {"type": "json_object"} if can.structured == "json_object" and can.json_object else None, words
+
+    # ---------------------------------------------------------------- thinking
 
     def reasoning(self, body: Json) -> None:
-        given = self.request.reasoning
-        if given is None or given.mode == "disabled":
+        given, form = self.request.reasoning, self.can.reasoning
+        if given is None:
+            return
+        if form == "no":
+            if given.mode != "disabled":
+                self.report.lose("reasoning")
+        elif form == "reasoning":
+            body["reasoning"] = self.reasoning_object(given)
+        elif form == "thinking":
+            body["thinking"] = {"type": "disabled" if given.mode == "disabled" else "enabled"}
+            if given.effort is not None and given.mode != "disabled":
+                self.say("reasoning_effort", self.effort(given.effort) if self.can.efforts else "", bool(self.can.efforts), body)
+        elif form == "enable_thinking":
+            self.enable_thinking(given, body)
+        else:
+            self.reasoning_effort(given, body)
+
+    def reasoning_effort(self, given: Reasoning, body: Json) -> None:
+        if given.mode == "disabled":
+            if may_not_reason(self.model) or "none" in self.can.efforts:
+                body["reasoning_effort"] = "none"
+            elif is_openai_reasoning(self.model):
+                self.report.lose("reasoning (this model always thinks)")
             return
         if not takes_reasoning_effort(self.model):
-            self.lose("reasoning")
+            self.report.lose("reasoning")
             return
         effort = given.effort or _effort(given.budget_tokens)
         if effort is not None:
-            body["reasoning_effort"] = "xhigh" if effort == "max" else effort
+            body["reasoning_effort"] = self.effort(effort)
+
+    def effort(self, asked: str) -> str:
+        """The nearest word that the vendor takes."""
+        known = self.can.efforts or _EFFORTS[:-1]
+        if asked in known or asked not in _EFFORTS:
+            return asked
+        at = _EFFORTS.index(asked)
+        nearest = min((word for word in known if word in _EFFORTS), key=lambda word: abs(_EFFORTS.index(word) - at), default=asked)
+        if self.can.efforts:
+            self.report.lose(f"reasoning_effort ({asked} became {nearest})")
+        return nearest
+
+    def reasoning_object(self, given: Reasoning) -> Json:
+        made: Json = {}
+        if given.mode == "disabled":
+            made["effort"] = "none"
+        elif given.budget_tokens is not None:
+            made["max_tokens"] = given.budget_tokens
+        elif given.effort is not None:
+            made["effort"] = self.effort(given.effort)
+        else:
+            made["enabled"] = True
+        if given.show is not None:
+            made["exclude"] = not given.show
+        return made
+
+    def enable_thinking(self, given: Reasoning, body: Json) -> None:
+        body["enable_thinking"] = given.mode != "disabled"
+        if given.budget_tokens is not None:
+            body["thinking_budget"] = given.budget_tokens
+        elif given.effort is not None:
+            self.report.lose("reasoning_effort")
+
+    # ---------------------------------------------------------------- the rest
 
     def rest(self, body: Json) -> None:
-        request = self.request
+        request, can = self.request, self.can
         if request.user is not None:
-            body["user"] = request.user
+            self.say("user", request.user, can.user, body)
         if request.n != 1:
+            if not can.many:
+                self.report.refuse("n", "this provider gives one answer a request; leave out n or set it to 1.")
             body["n"] = request.n
         if request.logprobs:
-            body["logprobs"] = True
+            self.say("logprobs", True, can.logprobs, body)
         if request.top_logprobs is not None:
-            body["top_logprobs"] = request.top_logprobs
+            self.say("top_logprobs" if can.logprobs else "logprobs", request.top_logprobs, can.logprobs, body)
         if request.service_tier is not None:
-            body["service_tier"] = _TIERS.get(request.service_tier, request.service_tier)
+            tier = _TIERS.get(request.service_tier, request.service_tier)
+            self.say("service_tier", tier, can.service_tiers is None or tier in can.service_tiers, body)
+        if request.verbosity is not None:
+            self.say("verbosity", request.verbosity, can.verbosity, body)
 
 
 def _effort(budget_tokens: int | None) -> str | None:
@@ -288,13 +287,7 @@ def _effort(budget_tokens: int | None) -> str | None:
     return next((effort for most, effort in _EFFORT_BY_BUDGET if budget_tokens <= most), "high")
 
 
-def _tool_choice(choice: ToolChoice) -> object:
-    return {"type": "function", "function": {"name": choice.name}} if choice.mode == "named" else choice.mode
-
-
-def _response_format(given: ResponseFormat) -> Json:
-    if given.kind == "json_object":
-        return {"type": "json_object"}
+def _json_schema(given: ResponseFormat) -> Json:
     schema: Json = {"name": given.name or "answer", "schema": msgspec.Raw(given.schema or b"{}")}
     if given.description is not None:
         schema["description"] = given.description

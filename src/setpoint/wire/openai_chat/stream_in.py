@@ -9,10 +9,14 @@ is never asked for when a stream is translated.
 
 import msgspec
 
+from setpoint.domain.chat import Foreign, Thinking
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.stream import (
+    Cited,
     Failed,
     Finished,
+    ForeignShown,
+    LogprobsReported,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -23,10 +27,15 @@ from setpoint.domain.stream import (
     UsageReported,
 )
 from setpoint.wire.bodies import is_complete_json
-from setpoint.wire.openai_chat.answer import Call, Function, Said, arguments_of, made_up_id, text_of
+from setpoint.wire.openai_chat.answer import custom_call, foreign_of, text_of
+from setpoint.wire.openai_chat.citations import annotations_of, sources_of
+from setpoint.wire.openai_chat.logprobs import logprobs_of
+from setpoint.wire.openai_chat.shapes import NO_RAW, Call, Custom, Function, Said, arguments_of, google_signature, has_something, made_up_id
+from setpoint.wire.openai_chat.thinking import thoughts_of
 from setpoint.wire.openai_chat.words import finish_of
 from setpoint.wire.openai_faults import classify_openai_fault
 from setpoint.wire.openai_shapes import UsageShape, usage_of
+from setpoint.wire.signatures import marked
 from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
 
 
@@ -34,6 +43,7 @@ class _Choice(msgspec.Struct, gc=False):
     index: int | None = None
     delta: Said | None = None
     finish_reason: str | None = None
+    logprobs: msgspec.Raw = NO_RAW
 
 
 class _Groq(msgspec.Struct, gc=False):
@@ -47,14 +57,43 @@ class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: UsageShape | None = None
     x_groq: _Groq | None = None
-    error: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
+    citations: msgspec.Raw = NO_RAW
+    search_results: msgspec.Raw = NO_RAW
+    error: msgspec.Raw = NO_RAW
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
+_NO_THOUGHT = Thinking("")
+
+
+class _CustomCall:
+    """A call of a custom tool while its text comes in."""
+
+    __slots__ = ("id", "name", "pieces")
+
+    def __init__(self, call_id: str, name: str) -> None:
+        self.id = call_id
+        self.name = name
+        self.pieces: list[str] = []
 
 
 class ChatStreamDecoder:
-    __slots__ = ("_call_ids", "_call_numbers", "_calls", "_ended", "_finish", "_id", "_sse", "_started")
+    __slots__ = (
+        "_call_ids",
+        "_call_numbers",
+        "_calls",
+        "_chars",
+        "_citations",
+        "_customs",
+        "_ended",
+        "_finish",
+        "_id",
+        "_search_results",
+        "_service_tier",
+        "_sse",
+        "_started",
+    )
 
     def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
         self._sse = SseDecoder(event_bytes_max)
@@ -65,6 +104,11 @@ class ChatStreamDecoder:
         self._calls = 0
         self._call_numbers: dict[int, int] = {}
         self._call_ids: dict[int, str] = {}
+        self._customs: dict[int, _CustomCall] = {}
+        self._chars = 0
+        self._citations = NO_RAW
+        self._search_results = NO_RAW
+        self._service_tier: str | None = None
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         return self._read(self._sse.feed(data))
@@ -75,7 +119,7 @@ class ChatStreamDecoder:
         if not self._ended:
             self._ended = True
             if self._finish is not None:
-                out.append(Finished(finish_of(self._finish, self._calls > 0)))
+                self._end(self._finish, out)
             else:
                 out.append(Failed(Fault(FaultKind.upstream_cut, "The provider's stream ended before the answer was complete.")))
         return out
@@ -110,9 +154,16 @@ class ChatStreamDecoder:
     def _done(self, out: list[StreamEvent]) -> None:
         self._ended = True
         if self._started:
-            out.append(Finished(finish_of(self._finish or "stop", self._calls > 0)))
+            self._end(self._finish or "stop", out)
         else:
             out.append(Failed(Fault(FaultKind.upstream_cut, "The provider's stream ended without an answer.")))
+
+    def _end(self, word: str, out: list[StreamEvent]) -> None:
+        """What is known only now: sources that every chunk repeats, and calls of custom tools."""
+        out += [Cited(citation) for citation in sources_of(self._citations, self._search_results)]
+        for call in self._customs.values():
+            out.append(ForeignShown(custom_call(call.id, call.name, "".join(call.pieces))))
+        out.append(Finished(finish_of(word, self._calls > 0), service_tier=self._service_tier))
 
     def _chunk(self, chunk: _Chunk, out: list[StreamEvent]) -> None:
         if not self._started and (chunk.choices or chunk.id):
@@ -124,39 +175,65 @@ class ChatStreamDecoder:
                 continue
             if choice.delta is not None:
                 self._delta(choice.delta, out)
+            if tokens := logprobs_of(choice.logprobs):
+                out.append(LogprobsReported(tokens))
             if choice.finish_reason:
                 self._finish = choice.finish_reason
+        self._service_tier = chunk.service_tier or self._service_tier
+        if has_something(chunk.citations):
+            self._citations = chunk.citations
+        if has_something(chunk.search_results):
+            self._search_results = chunk.search_results
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq is not None else None)
         if usage is not None:
             out.append(UsageReported(usage_of(usage)))
 
     def _delta(self, delta: Said, out: list[StreamEvent]) -> None:
-        if delta.thinking_blocks:
-            self._thinking(delta, out)
-        elif text := delta.reasoning_content or delta.reasoning:
-            out.append(ThinkingDelta(text))
-        if delta.content:
-            text, thought = text_of(delta.content)
-            if thought:
-                out.append(ThinkingDelta(thought))
-            if text:
-                out.append(TextDelta(text))
+        for thought in thoughts_of(delta):
+            if isinstance(thought, Foreign):
+                out.append(ForeignShown(thought))
+            elif thought != _NO_THOUGHT:
+                out.append(ThinkingDelta(thought.text, thought.signature, thought.redacted))
+        signature = marked("gemini", google_signature(delta.extra_content))
+        text, thought_text, citations = text_of(delta.content)
+        if thought_text:
+            out.append(ThinkingDelta(thought_text))
+        if text or (signature and not delta.tool_calls):
+            self._chars += len(text)
+            out.append(TextDelta(text, "" if delta.tool_calls else signature))
+        out += [Cited(citation) for citation in citations]
         if delta.refusal:
             out.append(RefusalDelta(delta.refusal))
         for call in delta.tool_calls or ():
-            self._call(call, out)
-        if delta.function_call is not None:
-            self._call(Call(0, None, delta.function_call), out)
+            self._call(call, signature, out)
+            signature = ""
+        if delta.function_call is not None and delta.function_call.name != "":
+            self._call(Call(0, None, delta.function_call), "", out)
+        self._rare(delta, not text, out)
 
-    def _thinking(self, delta: Said, out: list[StreamEvent]) -> None:
-        """Blocks repeat the text of `reasoning_content` beside them; only one of the two is read."""
-        for block in delta.thinking_blocks or ():
-            text = block.thinking or ""
-            if text or block.signature or block.data:
-                out.append(ThinkingDelta(text, block.signature or "", block.data or ""))
+    def _rare(self, delta: Said, silent: bool, out: list[StreamEvent]) -> None:
+        found, others = annotations_of(delta.annotations, self._chars)
+        out += [Cited(citation) for citation in found]
+        out += [ForeignShown(other) for other in others]
+        for part in foreign_of(delta, silent):
+            if isinstance(part, Foreign):
+                out.append(ForeignShown(part))
+            else:
+                self._chars += len(part.text)
+                out.append(TextDelta(part.text))
 
-    def _call(self, call: Call, out: list[StreamEvent]) -> None:
+    def _custom(self, key: int, call_id: str | None, given: Custom) -> None:
+        known = self._customs.get(key)
+        if known is None:
+            known = self._customs[key] = _CustomCall(call_id or made_up_id(self._id, key), given.name or "")
+        known.pieces.append(given.input or "")
+
+    def _call(self, call: Call, signature: str, out: list[StreamEvent]) -> None:
+        if call.function is None and call.custom is not None:
+            self._custom(call.index or 0, call.id, call.custom)
+            return
         function = call.function or Function()
+        signature = marked("gemini", google_signature(call.extra_content)) or signature
         key = call.index if call.index is not None else self._key_without_index(function)
         number = self._call_numbers.get(key)
         if number is None or (call.id and self._call_ids[number] and call.id != self._call_ids[number]):
@@ -164,7 +241,7 @@ class ChatStreamDecoder:
             self._calls += 1
             self._call_numbers[key] = number
             self._call_ids[number] = call.id or ""
-            out.append(ToolCallStarted(number, call.id or made_up_id(self._id, number), function.name or ""))
+            out.append(ToolCallStarted(number, call.id or made_up_id(self._id, number), function.name or "", signature))
         arguments = arguments_of(function)
         if arguments:
             out.append(ToolCallDelta(number, arguments))

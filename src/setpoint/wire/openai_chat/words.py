@@ -38,3 +38,11 @@ def finish_of(word: str | None, called_tools: bool) -> Finish:
 def shown_id(given: str) -> str:
     """Clients expect the vendor's prefix."""
     return given if given.startswith("chatcmpl-") or not given else "chatcmpl-" + given.removeprefix("msg_")
+
+
+_TIERS = {"standard": "default", "standard_only": "default", "batch": "flex", "reserved": "scale"}
+"""Other dialects' words for a service tier, in this one's."""
+
+
+def shown_tier(given: str | None) -> str | None:
+    return _TIERS.get(given, given) if given else None
