@@ -20,6 +20,7 @@ DialectName = Literal[
     "anthropic",
     "gemini",
     "gemini_embeddings",
+    "vertex_embeddings",
     "bedrock_converse",
     "cohere",
     "cohere_embeddings",

@@ -21,7 +21,9 @@ from setpoint.gateway.respond import PassThrough
 from setpoint.gateway.settle import decoded, settle
 from setpoint.gateway.translate import ReframingTap, TranslatingTap, UnframingTap
 from setpoint.gateway.upstream import Call
+from setpoint.wire.bedrock_invoke import BedrockFrames
 from setpoint.wire.dialect import StreamTap
+from setpoint.wire.gemini.array_frames import GeminiArrayFramer
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -138,12 +140,8 @@ class Calling:
             renderer = DIALECTS[source].stream_renderer(envelope.model, int(self._wall_s()), include_usage)
             tap = TranslatingTap(DIALECTS[target].stream_decoder(), renderer)
         if target == "anthropic" and candidate.line.upstream.hosting == "bedrock":
-            from setpoint.wire.bedrock_invoke import BedrockFrames
-
             tap = UnframingTap(BedrockFrames(), tap)
         if exchange.place is not None and exchange.place.array:
-            from setpoint.wire.gemini.array_frames import GeminiArrayFramer
-
             exchange.framer = framer = GeminiArrayFramer()
             tap = ReframingTap(tap, framer)
         kept_max = plan.capture.bytes_max if plan.capture.answers else 0

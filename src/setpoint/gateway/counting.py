@@ -10,6 +10,7 @@ from setpoint.domain.faults import Fault
 from setpoint.gateway.dialects import COUNTERS, EMBEDDINGS_DIALECTS
 from setpoint.gateway.exchange import Answer, Exchange, Result
 from setpoint.gateway.published import Candidate
+from setpoint.wire.gemini_embeddings.dialect import GEMINI_EMBEDDINGS
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
@@ -69,9 +70,7 @@ def embeddings_answer(exchange: Exchange, answer: EmbeddingsAnswer | Fault) -> b
     surface, envelope = exchange.surface, exchange.envelope
     assert envelope is not None
     if surface.single:
-        from setpoint.wire.gemini_embeddings.dialect import encode_single
-
-        return encode_single(answer)
+        return GEMINI_EMBEDDINGS.encode_single(answer)
     dialect = EMBEDDINGS_DIALECTS[surface.dialect]
     request = dialect.decode_request(exchange.body)
     return request if isinstance(request, Fault) else dialect.encode_answer(answer, envelope.model, request.encoding)

@@ -2,17 +2,15 @@
 
 import re
 from collections.abc import Callable
-from urllib.parse import unquote
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.gateway.engine import EngineDoor
 from setpoint.gateway.lane import GatewayLane
-from setpoint.gateway.local import JSON, MODEL_PATHS, Local, model_body, models_body
+from setpoint.gateway.local import JSON, Local, ModelsAsked, model_body, models_asked, models_body
 from setpoint.gateway.server import ClientConnection, Request
 from setpoint.gateway.stages.authenticate import identify
 
 _KEY_PARAMETER = re.compile(rb"(?:^|&)key=[^&]*")
-_MODEL_PREFIXES = (b"/v1/models/", b"/models/")
 
 
 def without_key(query: bytes) -> bytes:
@@ -42,26 +40,25 @@ class Switch:
                 path,
                 Fault(FaultKind.not_found, "This port has /metrics and /health only; everything else is on the main port."),
             )
-        elif request.method in (b"GET", b"HEAD") and (path in MODEL_PATHS or path.startswith(_MODEL_PREFIXES)):
-            self._models(connection, request, path)
+        elif request.method in (b"GET", b"HEAD") and (asked := models_asked(path, request.headers)) is not None:
+            self._models(connection, request, path, asked)
         else:
             who = identify(lane.published, request, self._wall_s)
             query = without_key(query)
             target = path + b"?" + query if query else path
             self._door.pass_on(connection, request, target, None if isinstance(who, Fault) else who)
 
-    def _models(self, connection: ClientConnection, request: Request, path: bytes) -> None:
+    def _models(self, connection: ClientConnection, request: Request, path: bytes, asked: ModelsAsked) -> None:
         lane = self._lane
         who = identify(lane.published, request, self._wall_s)
-        shape = b"/v1/messages" if b"anthropic-version" in request.headers else b"/v1/models"
+        body: bytes | Fault
         if isinstance(who, Fault):
-            lane.refuse(connection, request, shape, who)
-            return
-        if path in MODEL_PATHS:
-            lane.reply(connection, request, 200, JSON, models_body(lane.published, request))
-            return
-        body = model_body(lane.published, request, unquote(path.partition(b"models/")[2].decode("latin-1")))
+            body = who
+        elif asked.name:
+            body = model_body(lane.published, asked.dialect, asked.name)
+        else:
+            body = models_body(lane.published, asked.dialect)
         if isinstance(body, Fault):
-            lane.refuse(connection, request, shape, body)
+            lane.refuse(connection, request, path, body, dialect=asked.dialect)
         else:
             lane.reply(connection, request, 200, JSON, body)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Protocol
 
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.domain.plan import Limits
+from setpoint.domain.plan import DialectName, Limits
 from setpoint.domain.trace import Outcome
 from setpoint.gateway.deadlines import Deadlines
 from setpoint.gateway.dialects import DIALECTS, SPOKEN
@@ -252,11 +252,18 @@ class GatewayLane:
     # ---- answers without an exchange
 
     def refuse(
-        self, connection: ClientConnection, request: Request, path: bytes, fault: Fault, status: int | None = None, headers: bytes = b""
+        self,
+        connection: ClientConnection,
+        request: Request,
+        path: bytes,
+        fault: Fault,
+        status: int | None = None,
+        headers: bytes = b"",
+        dialect: DialectName | None = None,
     ) -> None:
         """Answer a request that never became an exchange, in the error shape its path suggests."""
         request_id = self._ids.next(self._clock.wall_ns()).hex()
-        body = DIALECTS["anthropic" if path.endswith(b"/messages") else "openai_chat"].render_fault(fault, request_id)
+        body = SPOKEN[dialect or shape_of(path)].render_fault(fault, request_id)
         lines = headers + fault_lines(fault) + b"x-setpoint-request-id: %b\r\n" % request_id.encode()
         self.meter.refused(fault)
         self.reply(connection, request, status or fault.http_status, b"application/json", body, lines)
@@ -297,6 +304,12 @@ class GatewayLane:
             self._date_s = now_s
             self._date_line = b"date: %b\r\n" % http_date(now_s).encode()
         return self._date_line
+
+
+def shape_of(path: bytes) -> DialectName:
+    """Whose error shape a client that sent this path will understand."""
+    place = place_of(path, b"") or passing_of(path, anthropic=False)
+    return "openai_chat" if place is None else place.surface.dialect
 
 
 def _send_last(connection: ClientConnection, data: bytes, keep_alive: bool) -> None:

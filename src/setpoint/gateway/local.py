@@ -2,14 +2,18 @@
 metrics, version.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
 from setpoint import __version__
 from setpoint.domain.faults import Fault, FaultKind
+from setpoint.domain.plan import DialectName
 from setpoint.gateway.published import Caller, Published
-from setpoint.gateway.server import Request
+from setpoint.wire.gemini.models import models_list, one_model
 
 MODELS_MAX = 2_000
 """Entries of a model list; wildcard routes show the priced models of their provider up to this."""
@@ -20,7 +24,9 @@ HEALTH_PATHS = frozenset(
     {b"/health", b"/health/live", b"/health/liveliness", b"/health/ready", b"/health/readiness", b"/healthz", b"/readyz"}
 )
 READY_PATHS = frozenset({b"/health/ready", b"/health/readiness", b"/readyz"})
-MODEL_PATHS = frozenset({b"/v1/models", b"/models"})
+_MODELS = re.compile(
+    rb"(?P<vendor>/openai|/anthropic|/genai|/gemini|/cohere)?(?P<version>/v1|/v1beta1?|/v1alpha)?/models(?:/(?P<name>.+))?"
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -78,11 +84,34 @@ def model_names(published: Published) -> list[tuple[str, str]]:
     return list(names.items())
 
 
-def models_body(published: Published, request: Request) -> bytes:
-    """The list of models: Anthropic's shape when `anthropic-version` is sent, else OpenAI's."""
+class ModelsAsked(NamedTuple):
+    """The list of models, or the one named, in some vendor's shape."""
+
+    name: str
+    dialect: DialectName
+
+
+def models_asked(path: bytes, headers: Mapping[bytes, bytes]) -> ModelsAsked | None:
+    """What a GET of `path` asks of the models; None when it is about something else.
+
+    Anthropic's clients are known by their version header, Google's by their versions of the path (`/v1beta`) or key header.
+    """
+    match = _MODELS.fullmatch(path)
+    if match is None:
+        return None
+    name = unquote((match["name"] or b"").decode("latin-1"))
+    if match["vendor"] in (b"/genai", b"/gemini") or b"beta" in (match["version"] or b"") or b"x-goog-api-key" in headers:
+        return ModelsAsked(name.removeprefix("models/"), "gemini")
+    return ModelsAsked(name, "anthropic" if b"anthropic-version" in headers else "openai_chat")
+
+
+def models_body(published: Published, dialect: DialectName) -> bytes:
+    """The list of models in the shape of `dialect`."""
     created_s = published.plan.created_ns // 1_000_000_000
     names = model_names(published)
-    if b"anthropic-version" in request.headers:
+    if dialect == "gemini":
+        return models_list(names)
+    if dialect == "anthropic":
         created = published.created_text
         data = [{"type": "model", "id": name, "display_name": name, "created_at": created} for name, _ in names]
         ends = {"first_id": names[0][0], "last_id": names[-1][0]} if names else {"first_id": None, "last_id": None}
@@ -92,7 +121,7 @@ def models_body(published: Published, request: Request) -> bytes:
     )
 
 
-def model_body(published: Published, request: Request, name: str) -> bytes | Fault:
+def model_body(published: Published, dialect: DialectName, name: str) -> bytes | Fault:
     """One model of the list."""
     found = [owner for known, owner in model_names(published) if known == name]
     if not found:
@@ -101,7 +130,9 @@ def model_body(published: Published, request: Request, name: str) -> bytes | Fau
             f"No route or provider here serves the model {name[:200]!r}. GET /v1/models lists what there is.",
             "model",
         )
-    if b"anthropic-version" in request.headers:
+    if dialect == "gemini":
+        return one_model(name, found[0])
+    if dialect == "anthropic":
         return _encode({"type": "model", "id": name, "display_name": name, "created_at": published.created_text})
     return _encode({"id": name, "object": "model", "created": published.plan.created_ns // 1_000_000_000, "owned_by": found[0]})
 

@@ -8,6 +8,7 @@ from setpoint.gateway.endpoints import MODEL_IN_PATH
 from setpoint.gateway.envelope import Envelope
 from setpoint.gateway.exchange import Exchange
 from setpoint.gateway.published import Candidate
+from setpoint.wire.bedrock_invoke import bedrock_body, vertex_body
 from setpoint.wire.dialect import Encoded
 from setpoint.wire.openai_chat.stream_usage import ask_for_stream_usage
 from setpoint.wire.splice import remove_members, replace_model, set_members
@@ -84,8 +85,6 @@ def _hosted(body: bytes, exchange: Exchange, candidate: Candidate) -> bytes:
     betas = tuple(
         beta.strip().decode("latin-1") for beta in exchange.request.headers.get(b"anthropic-beta", b"").split(b",") if beta.strip()
     )
-    from setpoint.wire.bedrock_invoke import bedrock_body, vertex_body
-
     return bedrock_body(body, betas) if candidate.line.upstream.hosting == "bedrock" else vertex_body(body, betas)
 
 
