@@ -12,6 +12,7 @@ EventStreamBuffer: Any = import_module("botocore.eventstream").EventStreamBuffer
 SigV4Auth: Any = import_module("botocore.auth").SigV4Auth
 AWSRequest: Any = import_module("botocore.awsrequest").AWSRequest
 Credentials: Any = import_module("botocore.credentials").Credentials
+EventStreamError: Any = import_module("botocore.exceptions").EventStreamError
 ParamValidator: Any = import_module("botocore.validate").ParamValidator
 create_parser: Any = import_module("botocore.parsers").create_parser
 session: Any = import_module("botocore.session").get_session()

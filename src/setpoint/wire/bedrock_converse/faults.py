@@ -115,8 +115,8 @@ def _classified(status: int, code: str, headers: Mapping[str, str], body: bytes,
     try:
         shape = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        shape = _Body()
-    said = shape.message or shape.shouted or shape.original or plain_message(body)
+        shape = _Body(message=plain_message(body))
+    said = shape.message or shape.shouted or shape.original or ""
     code = (code or shape.type or str(shape.code or "")).partition(":")[0].rpartition("#")[2]
     kind = _kind(status, code.lower(), said)
     delay = retry_after_s(headers, now_unix_s) if kind in _RETRYABLE else None

@@ -138,7 +138,7 @@ _encode = msgspec.json.Encoder().encode
 USER = "user_id"
 """The key of requestMetadata that holds a client's `user`."""
 
-STOP_SEQUENCE_PATHS = b'["/stop_sequence","/delta/stop_sequence"]'
+STOP_SEQUENCE_PATHS = ["/stop_sequence", "/delta/stop_sequence"]
 """Asks a Claude which sequence stopped it: the first path holds for answers, the second for streams. Added when a request is encoded."""
 
 
@@ -164,7 +164,8 @@ def decode_request(body: bytes) -> ChatRequest | Fault:
         declared = _tools(tools.tools or [], notes)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return bad_body(error)
-    if extras.get("additionalModelResponseFieldPaths") == STOP_SEQUENCE_PATHS:
+    paths = extras.get("additionalModelResponseFieldPaths")
+    if paths is not None and msgspec.json.decode(paths) == STOP_SEQUENCE_PATHS:
         del extras["additionalModelResponseFieldPaths"]
     if metadata:
         extras["requestMetadata"] = _encode(metadata)

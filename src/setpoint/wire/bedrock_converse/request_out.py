@@ -327,7 +327,7 @@ class _RequestWriter:
             else:
                 body["serviceTier"] = {"type": tier}
         if "stopSequences" in self.inference and model_facts.is_claude(self.model):
-            body["additionalModelResponseFieldPaths"] = msgspec.Raw(STOP_SEQUENCE_PATHS)
+            body["additionalModelResponseFieldPaths"] = STOP_SEQUENCE_PATHS
         self.metadata(body)
         unsaid = dict(request.extras)
         unsaid.pop("requestMetadata", None)
