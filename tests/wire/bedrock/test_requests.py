@@ -485,6 +485,16 @@ def test_a_claude_that_thinks_takes_no_sampling_and_no_forced_call() -> None:
     history = (user("a"), Message("assistant", (ToolCall("1", "get_weather", "{}"),)), Message("tool", (ToolResult("1", (Text("b"),)),)))
     lost = "reasoning (the last tool calls came back without their thinking_blocks)"
     assert written(ask(*history, reasoning=Reasoning(), tools=(WEATHER,)))[1] == (lost,)
+    for signature, kept in (("anthropic:s", True), ("gemini:s", False)):
+        turn = Message("assistant", (Thinking("t", signature), *history[1].parts))
+        losses = written(ask(history[0], turn, history[2], reasoning=Reasoning(), tools=(WEATHER,)))[1]
+        assert (lost not in losses) is kept
+
+
+def test_signatures_of_texts_and_calls_are_named() -> None:
+    parts = (Text("a", signature="gemini:s"), ToolCall("1", "get_weather", "{}", signature="gemini:s"))
+    _, losses = written(ask(user("q"), Message("assistant", parts), Message("tool", (ToolResult("1", (Text("b"),)),)), tools=(WEATHER,)))
+    assert losses == ("thinking.signature (of another provider)",)
 
 
 def test_sampling_is_said_where_it_can_be() -> None:

@@ -111,6 +111,8 @@ class PartsWriter:
         return [{"cachePoint": point}]
 
     def _block(self, part: Part) -> msgspec.Raw | Json | None:
+        if isinstance(part, Text | ToolCall) and part.signature:
+            self.lose("thinking.signature (of another provider)")
         if isinstance(part, Text):
             return self._text(part)
         if isinstance(part, ToolCall):

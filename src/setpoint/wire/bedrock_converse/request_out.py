@@ -14,9 +14,10 @@ from setpoint.wire.anthropic.schema import closed
 from setpoint.wire.bedrock_converse import model_facts, more_fields
 from setpoint.wire.bedrock_converse.parts_out import Blocks, Json, PartsWriter
 from setpoint.wire.bedrock_converse.request_in import STOP_SEQUENCE_PATHS, USER
-from setpoint.wire.bedrock_converse.words import ANSWER_TOOL, DIALECT, is_tool_name, tool_name
+from setpoint.wire.bedrock_converse.words import ANSWER_TOOL, DIALECT, SIGNER, is_tool_name, tool_name
 from setpoint.wire.bodies import bad_body, loss_names, unsupported
 from setpoint.wire.dialect import Encoded
+from setpoint.wire.signatures import own
 
 _encode = msgspec.json.Encoder().encode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -398,4 +399,5 @@ def _calls_without_thinking(request: ChatRequest) -> bool:
     if not request.messages or request.messages[-1].role != "tool":
         return False
     last = next((message for message in reversed(request.messages) if message.role == "assistant"), None)
-    return last is not None and not any(isinstance(part, Thinking) and (part.signature or part.redacted) for part in last.parts)
+    thoughts = [part for part in last.parts if isinstance(part, Thinking)] if last is not None else []
+    return last is not None and not any(own(SIGNER, part.signature) or own(SIGNER, part.redacted) for part in thoughts)
