@@ -23,7 +23,7 @@ def message(reply: Reply, model: str) -> bytes:
     content: list[dict[str, Any]] = [{"type": "thinking", "thinking": reply.thinking, "signature": SIGNATURE}] if reply.thinking else []
     content += [{"type": "text", "text": reply.text}] if reply.pieces else []
     content += [{**_tool_use(call), "input": msgspec.json.decode(call.arguments)} for call in reply.calls]
-    usage = _input_usage(reply) | {"output_tokens": reply.output_tokens}
+    usage = _input_usage(reply) | _output_usage(reply)
     return _json({**_frame(reply, model), "content": content, "stop_reason": _stop(reply), "stop_sequence": None, "usage": usage})
 
 
@@ -70,6 +70,11 @@ def _input_usage(reply: Reply) -> dict[str, Any]:
     }
 
 
+def _output_usage(reply: Reply) -> dict[str, Any]:
+    details = {"output_tokens_details": {"thinking_tokens": reply.thinking_tokens}} if reply.thinking_tokens else {}
+    return {"output_tokens": reply.output_tokens, **details}
+
+
 def _tool_use(call: Call) -> dict[str, Any]:
     return {"type": "tool_use", "id": call.id, "name": call.name}
 
@@ -92,7 +97,7 @@ def _documents(reply: Reply, model: str) -> list[dict[str, Any]]:
         out += _block(index, {**_tool_use(call), "input": {}}, [{"type": "input_json_delta", "partial_json": part} for part in parts])
         index += 1
     delta = {"stop_reason": _stop(reply), "stop_sequence": None}
-    return [*out, _said("message_delta", delta=delta, usage={"output_tokens": reply.output_tokens}), _said("message_stop")]
+    return [*out, _said("message_delta", delta=delta, usage=_output_usage(reply)), _said("message_stop")]
 
 
 def _block(index: int, block: dict[str, Any], deltas: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -66,8 +66,10 @@ def _told(schema: Document, name: str, value: Any, texts: Iterator[str], numbers
 
 
 def _text(asked: Asked) -> str:
-    if asked.schema is not None:
-        return msgspec.json.encode(example(asked.schema)).decode()
+    if asked.schema is not None or "JSON" in asked.system:
+        # Where any object will do, the prompt says which members it wants. Where a dialect cannot ask for JSON, the instructions do.
+        schema = asked.schema or {"type": "object", "properties": {name: {"type": "string"} for name in _QUOTED.findall(asked.prompt)}}
+        return msgspec.json.encode(example(schema)).decode()
     if asked.results:
         return "The tools said: " + " ".join(result.text for result in asked.results)
     return f"You said: {asked.prompt}. I cannot know what to make of it."
