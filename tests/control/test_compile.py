@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from tests.gateway.accounts import service_account
 
 from setpoint.control.compile import compile_plan, reseal, same_content
 from setpoint.control.draft import Draft, UpstreamDraft
+from setpoint.domain.capabilities import Capabilities
 from setpoint.domain.money import Price
 from setpoint.domain.plan import BreakerLimits, CachePolicy, Limits, Plan, PriceBook, PriceRule, Retries, RoleLimit, Route, Target, Timeouts
+from setpoint.wire.aws_keys import AwsKeys, write_aws_keys
 
 OPENAI = UpstreamDraft("openai", "openai", "openai_chat", "https://api.openai.com/v1", api_key="k", wildcards=("gpt-*", "o1*"))
 LOCAL = UpstreamDraft("local", "local", "openai_chat", "http://127.0.0.1:8089/v1", auth="none")
@@ -33,6 +36,24 @@ def problems(draft: Draft) -> list[str]:
     found = compile_plan(draft, 1, 2, 3, seal, PriceBook())
     assert not isinstance(found, Plan)
     return [str(problem) for problem in found]
+
+
+AWS_KEYS = write_aws_keys(AwsKeys("AKID", "secret"))
+BEDROCK: dict[str, object] = {
+    "dialect": "bedrock_converse",
+    "hosting": "bedrock",
+    "auth": "aws",
+    "region": "us-east-1",
+    "api_key": AWS_KEYS,
+}
+VERTEX: dict[str, object] = {
+    "dialect": "gemini",
+    "hosting": "vertex",
+    "auth": "google",
+    "region": "europe-west1",
+    "project": "my-project",
+    "api_key": service_account(),
+}
 
 
 def upstream(change: dict[str, object]) -> Draft:
@@ -67,17 +88,43 @@ def test_a_written_route_and_an_earlier_upstream_keep_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "base_url", "base_path"),
+    ("change", "base_url", "base_path"),
     [
-        ("anthropic", "https://api.anthropic.com", "/v1"),
-        ("anthropic", "https://api.anthropic.com/v1/", "/v1"),
-        ("anthropic", "http://proxy/anthropic", "/anthropic/v1"),
-        ("openai_chat", "http://host", ""),
-        ("openai_chat", "http://host/openai/v1/", "/openai/v1"),
+        ({"dialect": "anthropic"}, "https://api.anthropic.com", "/v1"),
+        ({"dialect": "anthropic"}, "https://api.anthropic.com/v1/", "/v1"),
+        ({"dialect": "anthropic"}, "http://proxy/anthropic", "/anthropic/v1"),
+        ({}, "http://host", ""),
+        ({}, "http://host/openai/v1/", "/openai/v1"),
+        ({"dialect": "gemini"}, "https://generativelanguage.googleapis.com/", "/v1beta"),
+        ({"dialect": "gemini"}, "https://generativelanguage.googleapis.com/v1beta", "/v1beta"),
+        ({"dialect": "gemini"}, "https://generativelanguage.googleapis.com/v1", "/v1"),
+        ({"dialect": "gemini"}, "http://proxy/genai", "/genai/v1beta"),
+        ({"dialect": "cohere"}, "https://api.cohere.com/v2/", ""),
+        ({"dialect": "cohere"}, "https://api.cohere.ai/v1", ""),
+        ({"dialect": "ollama"}, "http://ollama:11434", ""),
+        ({"dialect": "ollama"}, "http://ollama:11434/v1", ""),
+        ({"dialect": "ollama"}, "http://ollama:11434/api", ""),
+        ({"hosting": "azure"}, "https://x.openai.azure.com/", ""),
+        ({"hosting": "azure"}, "https://x.openai.azure.com/openai/v1/", ""),
+        ({"hosting": "azure"}, "https://x.openai.azure.com/openai/deployments/d/chat/completions", ""),
+        ({"hosting": "azure"}, "https://proxy/azure/openai", "/azure"),
+        (BEDROCK, "https://bedrock-runtime.us-east-1.amazonaws.com", ""),
+        (BEDROCK | {"dialect": "anthropic"}, "https://bedrock-runtime.us-east-1.amazonaws.com/", ""),
+        (BEDROCK | {"dialect": "openai_chat"}, "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1", ""),
+        (VERTEX, "https://aiplatform.googleapis.com", ""),
+        (VERTEX | {"dialect": "anthropic"}, "https://aiplatform.googleapis.com/v1", ""),
     ],
 )
-def test_a_base_address_works_as_the_vendors_clients_write_it(dialect: str, base_url: str, base_path: str) -> None:
-    assert compiled(upstream({"dialect": dialect, "base_url": base_url})).upstreams[0].base_path == base_path
+def test_a_base_address_works_as_the_vendors_clients_write_it(change: dict[str, object], base_url: str, base_path: str) -> None:
+    assert compiled(upstream(change | {"base_url": base_url})).upstreams[0].base_path == base_path
+
+
+def test_all_that_is_said_of_a_cloud_reaches_the_plan() -> None:
+    can = Capabilities(top_k=True)
+    (made,) = compiled(upstream(VERTEX | {"also": ("anthropic", "gemini_embeddings"), "can": can, "api_version": "v9"})).upstreams
+    assert (made.hosting, made.region, made.project, made.auth) == ("vertex", "europe-west1", "my-project", "google")
+    assert (made.also, made.can, made.api_version) == (("anthropic", "gemini_embeddings"), can, "v9")
+    assert made.api_key_sealed == f"a|{service_account()}".encode()
 
 
 def test_a_stated_price_wins_over_the_table_and_a_price_for_everything_over_its_rules() -> None:
@@ -114,6 +161,35 @@ CASES: dict[str, tuple[Callable[[], Draft], str]] = {
     "our header": (lambda: upstream({"headers": (("Host", "x"),)}), "set by the gateway itself"),
     "credential": (lambda: upstream({"headers": (("Authorization", "x"),)}), "put that into providers.a.api_key"),
     "many headers": (lambda: upstream({"headers": tuple((f"a{i}", "x") for i in range(33))}), "has 33 entries; the limit is 32"),
+    "azure without an address": (
+        lambda: upstream({"hosting": "azure", "base_url": ""}),
+        "providers.a.base_url: is missing; write the address of your resource, like https://NAME.openai.azure.com",
+    ),
+    "bedrock without a region": (lambda: upstream(BEDROCK | {"region": "", "base_url": ""}), "providers.a.region: is missing"),
+    "bedrock without a key": (lambda: upstream(BEDROCK | {"api_key": None}), "write access_key_id and secret_access_key"),
+    "bedrock with another key": (lambda: upstream(BEDROCK | {"api_key": "{}"}), "cannot be signed with this credential: it is not"),
+    "bedrock's api key as one for signing": (lambda: upstream(BEDROCK | {"api_key": "ABSK"}), "cannot be signed with this credential"),
+    "another dialect at bedrock": (lambda: upstream(BEDROCK | {"dialect": "gemini"}), "a.dialect: gemini is not spoken at bedrock"),
+    "another dialect at azure": (
+        lambda: upstream({"hosting": "azure", "dialect": "anthropic"}),
+        "anthropic is not spoken at azure; there are: openai_chat, openai_responses",
+    ),
+    "also another at vertex": (lambda: upstream(VERTEX | {"also": ("ollama",)}), "providers.a.also: ollama is not spoken at vertex"),
+    "also one that has its own door": (
+        lambda: upstream({"also": ("gemini",)}),
+        "providers.a.also: gemini is not served at the address of an upstream that speaks openai_chat",
+    ),
+    "signed for another": (lambda: upstream({"auth": "aws", "api_key": AWS_KEYS}), "providers.a.auth: aws signs requests to Bedrock only"),
+    "vertex without a project": (lambda: upstream(VERTEX | {"project": ""}), "a.project: is missing; write the id of the project"),
+    "vertex without a place": (lambda: upstream(VERTEX | {"region": ""}), "a.region: is missing; write the location, like global"),
+    "vertex without an account": (lambda: upstream(VERTEX | {"api_key": None}), "write `api_key: file:service-account.json`"),
+    "vertex with the name of a file": (lambda: upstream(VERTEX | {"api_key": "/sa.json"}), "is no key of a service account: it is not"),
+    "vertex with a broken key": (
+        lambda: upstream(VERTEX | {"api_key": service_account(private_key="x")}),
+        "is no key of a service account: its private_key cannot be used",
+    ),
+    "a region with a slash": (lambda: upstream(BEDROCK | {"region": "us/east"}), "providers.a.region: may hold letters, digits"),
+    "a version with a query": (lambda: upstream({"hosting": "azure", "api_version": "1&x=y"}), "providers.a.api_version: may hold letters"),
     "same name twice": (lambda: Draft((LOCAL, LOCAL)), "providers.local: is defined twice"),
     "same route twice": (lambda: Draft((OPENAI,), (GOOD.routes[0], GOOD.routes[0])), "routes.fast: is defined twice"),
     "no target": (lambda: route(targets=()), "routes.fast: has no target"),
@@ -151,6 +227,16 @@ def test_all_problems_come_at_once() -> None:
 
 def test_a_draft_does_not_show_its_credentials() -> None:
     assert "s3cret" not in repr(Draft((UpstreamDraft("a", "a", "openai_chat", api_key="s3cret", headers=(("x", "s3cret"),)),)))
+
+
+def test_a_credential_that_cannot_be_used_is_not_repeated_by_the_complaint() -> None:
+    draft = upstream(VERTEX | {"api_key": service_account(token_uri="http://x/")})
+    assert "PRIVATE" not in "".join(problems(draft))
+
+
+def test_a_key_of_vertex_express_mode_needs_neither_project_nor_account() -> None:
+    change = VERTEX | {"auth": "x-goog-api-key", "api_key": "AIza", "project": "", "region": ""}
+    assert compiled(upstream(change)).upstreams[0].project == ""
 
 
 def test_keyless_callers_are_let_in_only_in_development() -> None:

@@ -12,8 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from setpoint.control.clouds import base_path, cloud_problems, secret_problems
 from setpoint.control.draft import Draft, Problem, UpstreamDraft
-from setpoint.domain.plan import Plan, PriceBook, PriceRule, Route, Target, Upstream
+from setpoint.domain.plan import AuthStyle, Plan, PriceBook, PriceRule, Route, Target, Upstream
 
 UPSTREAMS_MAX = 1_000
 ROUTES_MAX = 10_000
@@ -29,7 +30,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _OUR_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"})
-_CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"})
+_CREDENTIAL_HEADERS = frozenset(
+    {"authorization", "x-api-key", "api-key", "x-goog-api-key", "x-amz-security-token", "cookie", "proxy-authorization"}
+)
+MADE_FOR_EACH_REQUEST: frozenset[AuthStyle] = frozenset({"aws", "google"})
+"""Ways to authenticate whose secret is no header's value."""
 
 
 def compile_plan(draft: Draft, epoch: int, version: int, created_ns: int, seal: Seal, prices: PriceBook) -> Plan | tuple[Problem, ...]:
@@ -91,12 +96,15 @@ def _upstream_problems(upstream: UpstreamDraft) -> Iterable[Problem]:
     where = f"providers.{upstream.name}"
     if not _NAME.fullmatch(upstream.name):
         yield Problem(where, "a provider's name is lower-case letters, digits, '.', '_' and '-', at most 64 of them")
-    if upstream.unix_path is None:
+    if upstream.unix_path is None and (upstream.base_url or upstream.hosting == "vendor"):
         yield from _address_problems(where, upstream.base_url)
-    if upstream.auth != "none" and not upstream.api_key:
+    yield from cloud_problems(upstream)
+    if upstream.auth in MADE_FOR_EACH_REQUEST:
+        yield from secret_problems(upstream)
+    elif upstream.auth != "none" and not upstream.api_key:
         hint = f"env.{upstream.key_hint}" if upstream.key_hint else "env.MY_API_KEY"
         yield Problem(f"{where}.api_key", f"is missing; write `api_key: {hint}`, or `auth: none` if it wants no key")
-    if upstream.api_key and not _HEADER_VALUE.fullmatch(upstream.api_key):
+    elif upstream.api_key and not _HEADER_VALUE.fullmatch(upstream.api_key):
         yield Problem(f"{where}.api_key", "holds a character that no HTTP header may hold; look for a line break that got into it")
     if upstream.connections_max < 1:
         yield Problem(f"{where}.connections_max", "must be at least 1")
@@ -200,7 +208,7 @@ def _upstream(draft: UpstreamDraft, seal: Seal) -> Upstream:
         host=parts.hostname or "localhost",
         port=parts.port or (443 if tls else 80),
         tls=tls,
-        base_path=_base_path(draft.dialect, parts.path),
+        base_path=base_path(draft, parts.path),
         auth=draft.auth,
         api_key_sealed=seal(draft.name, draft.api_key) if draft.api_key and draft.auth != "none" else None,
         unix_path=draft.unix_path,
@@ -208,13 +216,13 @@ def _upstream(draft: UpstreamDraft, seal: Seal) -> Upstream:
         connections_max=draft.connections_max,
         breaker=draft.breaker,
         ca_file=draft.ca_file,
+        also=draft.also,
+        hosting=draft.hosting,
+        can=draft.can,
+        region=draft.region,
+        project=draft.project,
+        api_version=draft.api_version,
     )
-
-
-def _base_path(dialect: str, path: str) -> str:
-    """Anthropic's SDK takes its base without `/v1`, other clients write it with it: both are meant."""
-    path = path.rstrip("/")
-    return f"{path}/v1" if dialect == "anthropic" and not path.endswith("/v1") else path
 
 
 def _with_wildcards(draft: Draft) -> Iterable[Route]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from setpoint.domain.capabilities import STANDARD, Capabilities
 from setpoint.domain.money import Price
-from setpoint.domain.plan import AuthStyle, BreakerLimits, CachePolicy, Capture, DialectName, Limits, RoleLimit, Route
+from setpoint.domain.plan import AuthStyle, BreakerLimits, CachePolicy, Capture, DialectName, Hosting, Limits, RoleLimit, Route
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -33,6 +34,7 @@ class UpstreamDraft:
     unix_path: str | None = None
     auth: AuthStyle = "bearer"
     api_key: str | None = field(default=None, repr=False)
+    """With auth aws a JSON object (`wire.aws_keys`), with google the JSON of an account (`wire.google_token`)."""
     key_hint: str = ""
     """How its credential usually is given: the name of an environment variable."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -40,6 +42,12 @@ class UpstreamDraft:
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
     ca_file: str | None = None
     wildcards: tuple[str, ...] = ()
+    also: tuple[DialectName, ...] = ()
+    hosting: Hosting = "vendor"
+    can: Capabilities = STANDARD
+    region: str = ""
+    project: str = ""
+    api_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
