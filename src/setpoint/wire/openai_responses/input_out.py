@@ -19,7 +19,7 @@ from setpoint.domain.chat import (
 )
 from setpoint.wire.openai_responses.custom_tools import input_of
 from setpoint.wire.openai_responses.items_out import message_item, output_part, summary_part
-from setpoint.wire.openai_responses.model_facts import takes_cache_breakpoints
+from setpoint.wire.openai_responses.model_facts import takes_cache_breakpoints, thinks_openly
 from setpoint.wire.openai_responses.thoughts import own_item
 from setpoint.wire.openai_responses.words import NAME, call_id
 
@@ -169,15 +169,18 @@ class InputWriter:
             self._items.append({"type": "custom_tool_call", "call_id": given, "name": call.name, "input": custom})
 
     def _thinking(self, part: Thinking) -> None:
-        """Only what this dialect's provider signed itself is taken back."""
+        """What this dialect's provider signed itself is taken back; open models, which sign nothing, take the plain text."""
         own_id, proof = own_item(part.signature)
-        if not proof:
+        if proof:
+            item: Json = {"type": "reasoning", "summary": [summary_part(part.text)] if part.text else [], "encrypted_content": proof}
+            if own_id:
+                item["id"] = own_id
+            self._items.append(item)
+        elif part.text and not part.signature and thinks_openly(self._ledger.model):
+            plain = [{"type": "reasoning_text", "text": part.text}]
+            self._items.append({"type": "reasoning", "id": f"rs_{len(self._items)}", "summary": [], "content": plain})
+        else:
             self._ledger.lose("thinking (of earlier turns)")
-            return
-        item: Json = {"type": "reasoning", "summary": [summary_part(part.text)] if part.text else [], "encrypted_content": proof}
-        if own_id:
-            item["id"] = own_id
-        self._items.append(item)
 
     # ---------------------------------------------------------------- results of tools
 

@@ -12,6 +12,7 @@ _START = r"(?:^|[/.])"
 _OPENAI_REASONING = re.compile(_START + r"(?:o\d|gpt-[5-9]|codex-mini|computer-use)(?!.*-chat)")
 _SIGNING = re.compile(_START + r"grok-[4-9]")
 _NO_REASONING = re.compile(_START + r"(?:gpt-3|gpt-4|chatgpt-4)")
+_OPEN = re.compile(r"(?i)gpt-oss|deepseek|qwen|kimi|glm|minimax|mimo|nemotron|magistral")
 _MAY_SKIP = re.compile(_START + r"gpt-(?:5\.[1-9]|[6-9])")
 _MAX_EFFORT = re.compile(_START + r"gpt-(?:5\.[6-9]|[6-9])")
 
@@ -29,6 +30,11 @@ def signs_reasoning(model: str) -> bool:
 def takes_reasoning(model: str) -> bool:
     """False for models known to answer 400 to `reasoning`."""
     return _NO_REASONING.search(model) is None
+
+
+def thinks_openly(model: str) -> bool:
+    """Whether the model shows its thinking itself, not encrypted, and goes on from it when it is sent back as it is."""
+    return _OPEN.search(model) is not None
 
 
 def may_skip_reasoning(model: str) -> bool:
