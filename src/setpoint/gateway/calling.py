@@ -123,7 +123,11 @@ class Calling:
             total = COUNTERS[source].read_count(body)
             return total if isinstance(total, Fault) else COUNTERS[target].encode_count(total)
         answer = DIALECTS[source].decode_answer(body)
-        return answer if isinstance(answer, Fault) else DIALECTS[target].encode_answer(answer, envelope.model, int(self._wall_s()))
+        if isinstance(answer, Fault):
+            return answer
+        if not answer.id:
+            answer = msgspec.structs.replace(answer, id=answer_id(exchange))
+        return DIALECTS[target].encode_answer(answer, envelope.model, int(self._wall_s()))
 
     # ---- streams
 
@@ -138,7 +142,7 @@ class Calling:
             options = envelope.stream_options
             include_usage = options is not None and bool(options.include_usage)
             renderer = DIALECTS[source].stream_renderer(envelope.model, int(self._wall_s()), include_usage)
-            tap = TranslatingTap(DIALECTS[target].stream_decoder(), renderer)
+            tap = TranslatingTap(DIALECTS[target].stream_decoder(), renderer, answer_id(exchange))
         if target == "anthropic" and candidate.line.upstream.hosting == "bedrock":
             tap = UnframingTap(BedrockFrames(), tap)
         if exchange.place is not None and exchange.place.array:
@@ -214,6 +218,11 @@ class Calling:
         exchange.captured = relay.kept()
         # A client that hangs up on the last event has had its whole answer.
         exchange.whole = tap.done and tap.error is None
+
+
+def answer_id(exchange: Exchange) -> str:
+    """Names an answer whose provider gave it no id (Bedrock, Ollama): clients and their logs want one."""
+    return exchange.request_id.hex()
 
 
 def framed(exchange: Exchange, data: bytes) -> bytes:

@@ -8,6 +8,7 @@ from setpoint.domain.plan import DialectName
 from setpoint.wire.anthropic import count_tokens as anthropic_counting
 from setpoint.wire.anthropic.dialect import ANTHROPIC
 from setpoint.wire.bedrock_converse.dialect import BEDROCK_CONVERSE
+from setpoint.wire.cohere.dialect import COHERE
 from setpoint.wire.cohere_embeddings.dialect import COHERE_EMBEDDINGS
 from setpoint.wire.dialect import Dialect, EmbeddingsDialect, Encoded, Metered
 from setpoint.wire.gemini import count_tokens as gemini_counting
@@ -39,6 +40,7 @@ DIALECTS: dict[DialectName, Dialect] = {
     "anthropic": ANTHROPIC,
     "gemini": GEMINI,
     "bedrock_converse": BEDROCK_CONVERSE,
+    "cohere": COHERE,
 }
 EMBEDDINGS_DIALECTS: dict[DialectName, EmbeddingsDialect] = {
     "openai_embeddings": OPENAI_EMBEDDINGS,

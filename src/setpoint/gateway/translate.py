@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from setpoint.domain.faults import Fault
 from setpoint.domain.stream import Failed, Finished, Started, StreamEvent, UsageReported
 from setpoint.domain.usage import Usage
@@ -14,9 +16,11 @@ class TranslatingTap:
     content another attempt may follow, and after it the relay's owner says so in the client's dialect.
     """
 
-    __slots__ = ("_decoder", "_renderer", "content_started", "done", "error", "events", "finish", "model", "usage")
+    __slots__ = ("_answer_id", "_decoder", "_renderer", "content_started", "done", "error", "events", "finish", "model", "usage")
 
-    def __init__(self, decoder: StreamDecoder, renderer: StreamRenderer) -> None:
+    def __init__(self, decoder: StreamDecoder, renderer: StreamRenderer, answer_id: str) -> None:
+        """`answer_id` is shown where the provider names its answer by none."""
+        self._answer_id = answer_id
         self._decoder = decoder
         self._renderer = renderer
         self.events = 0
@@ -48,6 +52,8 @@ class TranslatingTap:
                 self.done = True
             elif isinstance(event, Started):
                 self.model = event.model
+                if not event.id:
+                    event = replace(event, id=self._answer_id)  # noqa: PLW2901  the same event, named
             else:
                 self.content_started = True
             out.append(self._renderer.render(event))
