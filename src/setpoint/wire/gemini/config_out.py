@@ -98,8 +98,8 @@ def _thinking(given: Reasoning, model: str, losses: Losses) -> Json:
         made["thinkingBudget"] = max(least, min(most, given.budget_tokens))
         if made["thinkingBudget"] != given.budget_tokens:
             losses.lose(f"reasoning (its budget set to {made['thinkingBudget']})")
-    elif given.mode == "adaptive":
-        made["thinkingBudget"] = -1
+    else:
+        made["thinkingBudget"] = -1  # as much as the model sees fit
     if given.show is not False and not disabled:
         made["includeThoughts"] = True
     return made

@@ -69,7 +69,7 @@ class _RequestWriter:
             body["systemInstruction"] = {"parts": system}
         if tools := self.tools():
             body["tools"] = tools
-        config = self.tool_config()
+        config = self.tool_config() if tools else {}
         generation = generation_config(request, self.model, self.losses)
         self.rest(body, generation, config)
         if config:
@@ -181,10 +181,10 @@ class _RequestWriter:
 
     def tool_config(self) -> Json:
         request = self.request
-        if request.parallel_tool_calls is False and request.tools:
+        if request.parallel_tool_calls is False:
             self.losses.lose("parallel_tool_calls")
         choice = request.tool_choice
-        if choice is None or not request.tools:
+        if choice is None:
             return {}
         if choice.mode != "auto" and all(tool.foreign is not None for tool in request.tools):
             self.losses.lose("tool_choice (there are no functions to choose from)")
