@@ -405,14 +405,6 @@ PRESETS: dict[str, Preset] = {
         can=_OPENAI,
         also=_OPENAI_FAMILY,
     ),
-    "azure": Preset(
-        auth="api-key",
-        key_variables=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
-        base_variables=("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"),
-        vendor="azure",
-        can=_OPENAI,
-        also=_OPENAI_FAMILY,
-    ),
     "anthropic": Preset(
         "anthropic",
         "https://api.anthropic.com/v1",
@@ -421,6 +413,14 @@ PRESETS: dict[str, Preset] = {
         ("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"),
         ("claude-*",),
         "anthropic",
+    ),
+    "azure": Preset(
+        auth="api-key",
+        key_variables=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+        base_variables=("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"),
+        vendor="azure",
+        can=_OPENAI,
+        also=_OPENAI_FAMILY,
     ),
     "gemini": Preset(
         "gemini",

@@ -1,6 +1,7 @@
 """What dialects share about a provider's errors: when to come back, what may be shown, and what a status means by itself.
 
-Sources: RFC 9110 section 10.2.3 (Retry-After), OpenAI's x-ratelimit-* headers, Anthropic's anthropic-ratelimit-* headers.
+Sources: RFC 9110 section 10.2.3 (Retry-After), OpenAI's x-ratelimit-* headers and those of vendors that count by minute and day
+(Cerebras), Anthropic's anthropic-ratelimit-* headers, Azure's x-ms-retry-after-ms.
 """
 
 import re
@@ -30,10 +31,14 @@ _HTTP_DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) (\w{3}) (\d{4
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: no for no, name in enumerate(_MONTH_NAMES, 1)}
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+_IN_WORDS = re.compile(r"(?i)(?:try again|retry) (?:in|after) (?:(\d{1,5})m)?(\d{1,6}(?:\.\d{1,9})?) ?(ms|milliseconds|s\b|seconds?)")
 _LIMIT_HEADERS = (
     ("x-ratelimit-reset-requests", "x-ratelimit-remaining-requests"),
     ("x-ratelimit-reset-tokens", "x-ratelimit-remaining-tokens"),
+    ("x-ratelimit-reset-requests-day", "x-ratelimit-remaining-requests-day"),
+    ("x-ratelimit-reset-tokens-minute", "x-ratelimit-remaining-tokens-minute"),
     ("x-ratelimit-reset", "x-ratelimit-remaining"),
+    ("ratelimit-reset", "ratelimit-remaining"),
     ("anthropic-ratelimit-requests-reset", "anthropic-ratelimit-requests-remaining"),
     ("anthropic-ratelimit-tokens-reset", "anthropic-ratelimit-tokens-remaining"),
     ("anthropic-ratelimit-input-tokens-reset", "anthropic-ratelimit-input-tokens-remaining"),
@@ -42,13 +47,20 @@ _LIMIT_HEADERS = (
 _TAGS = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 _CONTEXT = re.compile(
-    r"(?i)maximum context length|context[_ ]length|context window|prompt is too long|input is too long|too many (?:input )?tokens"
-    r"|exceeds? the (?:model'?s? )?(?:maximum )?(?:context|input token)|token limit"
+    r"(?i)maximum context length|context[_ ](?:length|window|limit|size)|maximum (?:prompt|input) length|prompt exceeds max length"
+    r"|(?:prompt|input) is too (?:long|large)|too many (?:input |prompt )?tokens|token limit|reduce the length"
+    r"|exceeds? the (?:model'?s? )?(?:maximum )?(?:context|input token|number of tokens)|range of input length|max_new_tokens. must be"
 )
-_FILTER = re.compile(r"(?i)content[_ ](?:filter|policy|management)|ResponsibleAIPolicy|safety (?:system|policy)|flagged")
+_FILTER = re.compile(
+    r"(?i)content[_ ](?:filter|policy|management|violates)|ResponsibleAIPolicy|safety (?:system|policy|check)|SAFETY_CHECK|flagged"
+    r"|usage (?:policy|policies|guidelines)|unsafe or sensitive|inappropriate content|considered high risk|requires moderation"
+)
 _QUOTA = re.compile(
-    r"(?i)insufficient[_ ](?:quota|funds|credit|balance)|credit balance|billing|exceeded your current quota|payment required"
+    r"(?i)insufficient[_ ](?:quota|funds|credit|balance)|credit balance|billing|payment required|used all available credits|spending limit"
+    r"|exceeded your (?:current|monthly) (?:quota|included credits)|usage limits?\b.{0,40}regain|daily free allocation|recharge"
+    r"|out of credits|account is (?:suspended|in arrears)|overdue"
 )
+_OVERLOADED = re.compile(r"(?i)\boverloaded\b|capacity temporarily|at capacity|no capacity|currently loading|loading model|high traffic")
 
 _BY_STATUS = {
     401: FaultKind.upstream_auth,
@@ -85,13 +97,17 @@ def plain_message(body: bytes) -> str:
 def kind_of(status: int, vendor_words: str) -> FaultKind:
     """The kind of an error by its status and the provider's own words (type, code and message in one string)."""
     vendor_words = vendor_words[:MESSAGE_CHARS_MAX]
-    if _QUOTA.search(vendor_words) and (status in {400, 402, 403, 429} or status < 400):
+    if (status in {400, 402, 403, 412, 429} or status < 400) and _QUOTA.search(vendor_words):
         return FaultKind.upstream_quota
     if status in {400, 413, 422} or status < 400:
         if _CONTEXT.search(vendor_words):
             return FaultKind.context_length
         if _FILTER.search(vendor_words):
             return FaultKind.content_filter
+    if status in {403, 451} and _FILTER.search(vendor_words):
+        return FaultKind.content_filter
+    if (status in {429, 498, 500} or status < 400) and _OVERLOADED.search(vendor_words):
+        return FaultKind.upstream_overloaded
     known = _BY_STATUS.get(status)
     if known is not None:
         return known
@@ -115,7 +131,7 @@ def blame_text(fault: Fault, request_id: str) -> str:
 
 def retry_after_s(headers: Mapping[str, str], now_unix_s: float) -> float | None:
     """Seconds until another try makes sense, as the provider said; None when it did not say."""
-    milliseconds = headers.get("retry-after-ms", "").strip()
+    milliseconds = (headers.get("retry-after-ms") or headers.get("x-ms-retry-after-ms") or "").strip()
     if _is_number(milliseconds):
         return min(float(milliseconds) / 1000, RETRY_AFTER_S_MAX)
     told = headers.get("retry-after", "").strip()
@@ -123,6 +139,16 @@ def retry_after_s(headers: Mapping[str, str], now_unix_s: float) -> float | None
         return min(float(told), RETRY_AFTER_S_MAX)
     at = _http_date_unix_s(told)
     return _from_limits(headers, now_unix_s) if at is None else min(max(0.0, at - now_unix_s), RETRY_AFTER_S_MAX)
+
+
+def told_in_words(message: str) -> float | None:
+    """Seconds to wait as a message says them: "Please try again in 1m7.5s." (OpenAI, Groq), "retry after 7 seconds" (Azure)."""
+    match = _IN_WORDS.search(message[:MESSAGE_CHARS_MAX])
+    if match is None:
+        return None
+    minutes, number, unit = match.groups()
+    seconds = float(number) / 1000 if unit.startswith("m") else float(number)
+    return min(float(minutes or 0) * 60 + seconds, RETRY_AFTER_S_MAX)
 
 
 def _is_number(value: str) -> bool:
