@@ -48,6 +48,13 @@ def _kind(status: int, said: str) -> FaultKind:
     return _BY_STATUS.get(status) or kind_of(status, said)
 
 
+def failed_generation(word: str | None, error: str | None) -> Fault:
+    """The fault of an answer that ended badly under a good status."""
+    said = error or f"The generation ended with {word}."
+    kind = FaultKind.upstream_timeout if word == "TIMEOUT" else kind_of(0, said)
+    return upstream_fault(kind, 0, said, b"")
+
+
 def render_cohere_fault(fault: Fault, request_id: str) -> bytes:
     """The body of an error answer, with who is at fault in words."""
     return _encode({"id": request_id, "message": f"{fault.message} {blame_text(fault, request_id)}"})
