@@ -395,7 +395,7 @@ def test_citations_find_their_text_and_keep_every_source() -> None:
     again = json.loads(DIALECT.encode_answer(answer, "m", 1))
     assert again["message"]["citations"] == [
         {**CITED, "content_index": 1},
-        {"start": 4, "end": 9, "text": "barks", "sources": [{"type": "odd"}], "content_index": 1},
+        {"start": 4, "end": 9, "text": "barks", "sources": [{"type": "odd"}]},
     ]
     assert decoded(DIALECT.encode_answer(answer, "m", 1)).parts == answer.parts
 

@@ -99,14 +99,14 @@ def write_citations(citations: tuple[Citation, ...], text: str, before: int, ind
 
 
 def _written(citation: Citation, text: str, before: int, index: int) -> Json:
-    shown: Json = {"sources": [_source_of(citation)], "type": "TEXT_CONTENT"}
+    shown: Json = {"sources": [_source_of(citation)], "type": "TEXT_CONTENT", "content_index": index}
     if citation.dialect == NAME and citation.raw:
         members = _members(citation.raw)
         shown = {**members, "sources": _raws(members["sources"])}
     if 0 <= citation.start <= citation.end:
         start, end = citation.start + before, citation.end + before
         shown |= {"start": start, "end": end, "text": text[start:end]}
-    if index or "content_index" in shown:
+    if "content_index" in shown:
         shown["content_index"] = index
     return shown
 
