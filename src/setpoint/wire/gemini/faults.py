@@ -32,7 +32,7 @@ class _Error(msgspec.Struct):
     code: int | str | None = None
     message: str | None = None
     status: str | None = None
-    details: msgspec.Raw | None = None
+    details: msgspec.Raw = msgspec.Raw()
 
 
 class _Body(msgspec.Struct):
@@ -40,7 +40,7 @@ class _Body(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Body | list[_Body]).decode
-_details = msgspec.json.Decoder(list[_Detail]).decode
+_details = msgspec.json.Decoder(list[_Detail | None]).decode
 _encode = msgspec.json.Encoder().encode
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
@@ -114,7 +114,7 @@ def _error_of(body: bytes) -> _Error:
 
 def _details_of(error: _Error) -> list[_Detail]:
     try:
-        return _details(error.details) if error.details is not None else []
+        return [detail for detail in _details(error.details) if detail is not None] if bytes(error.details) not in {b"", b"null"} else []
     except (msgspec.DecodeError, UnicodeDecodeError):
         return []
 
