@@ -524,3 +524,13 @@ def test_mutated_bytes_never_crash(at: int, put: bytes, cut: int) -> None:
     rendered(events)
     tap = OPENAI_RESPONSES.tap()
     assert body.startswith(tap.feed(body) + tap.flush()[:0])
+
+
+def test_citations_and_log_probs_may_come_when_their_text_has_ended() -> None:
+    token = TokenLogprob("a", -1.0, b"a")
+    stream = rendered(whole(TextDelta("a"), TextEnded(), Cited(Citation("u")), LogprobsReported((token,)), TextDelta("b")))
+    (message,) = put_together(stream).output
+    assert message.type == "message"
+    first, second = message.content
+    assert first.type == second.type == "output_text"
+    assert (len(first.annotations), len(first.logprobs or ()), len(second.annotations)) == (1, 1, 0)

@@ -44,6 +44,7 @@ from setpoint.wire.openai_responses.items_in import (
     reasoning_item,
 )
 from setpoint.wire.openai_responses.logprobs import LogprobShape, tokens_of
+from setpoint.wire.openai_responses.stream_shapes import Event, OpenItem, OpenPart, rest_of, string_of
 from setpoint.wire.openai_responses.thoughts import BETWEEN_SUMMARIES, OF_LAST, OF_NEXT, REDACTED, ReasoningItem, signature_of, text_of
 from setpoint.wire.openai_responses.words import NAME, finish_of
 from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
@@ -52,53 +53,9 @@ DONE = b"[DONE]"
 _CALLS = frozenset({"function_call", "custom_tool_call"})
 
 
-class _Event(msgspec.Struct, gc=False):
-    type: str | None = None
-    output_index: int | None = None
-    content_index: int | None = None
-    summary_index: int | None = None
-    delta: msgspec.Raw = msgspec.Raw()
-    text: msgspec.Raw = msgspec.Raw()
-    arguments: msgspec.Raw = msgspec.Raw()
-    input: msgspec.Raw = msgspec.Raw()
-    annotation: msgspec.Raw = msgspec.Raw()
-    logprobs: msgspec.Raw = msgspec.Raw()
-    item: msgspec.Raw = msgspec.Raw()
-    response: Answer | None = None
-
-
-class _Part:
-    """A part of a message that is open: the pieces of text that came, and how much of the rest."""
-
-    __slots__ = ("cited", "measured", "said")
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.cited = 0
-        self.measured = False
-
-
-class _Item:
-    """An item that is open: what of it has been told already."""
-
-    __slots__ = ("call", "custom", "kind", "paragraph", "parts", "said")
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.call = -1
-        self.custom = False
-        self.said: list[str] = []
-        self.paragraph = 0
-        self.parts: dict[int, _Part] = {}
-
-    def part(self, no: int | None) -> _Part:
-        return self.parts.setdefault(no or 0, _Part())
-
-
-_decode = msgspec.json.Decoder(_Event).decode
+_decode = msgspec.json.Decoder(Event).decode
 _logprobs = msgspec.json.Decoder(list[LogprobShape]).decode
 _NOTHING = frozenset({b"", b"[]", b"null"})
-_text = msgspec.json.Decoder(str).decode
 
 
 class ResponsesStreamDecoder:
@@ -112,7 +69,7 @@ class ResponsesStreamDecoder:
         self._announced = 0
         self._text_at: tuple[int, int] | None = None
         self._next_signature = ""
-        self._items: dict[int, _Item] = {}
+        self._items: dict[int, OpenItem] = {}
         self._closed: set[int] = set()
         self._tier: str | None = None
 
@@ -154,11 +111,11 @@ class ResponsesStreamDecoder:
             out.append(Started(response.id or "", response.model or "", int(response.created_at or 0)))
         self._tier = response.service_tier or self._tier
 
-    def _content(self, kind: str, event: _Event, data: bytes, out: list[StreamEvent]) -> None:
+    def _content(self, kind: str, event: Event, data: bytes, out: list[StreamEvent]) -> None:
         if kind == "response.output_text.delta":
             self._text_event(event, event.delta, out, whole=False)
         elif kind in {"response.function_call_arguments.delta", "response.custom_tool_call_input.delta"}:
-            self._argument_delta(event, _string(event.delta), out)
+            self._argument_delta(event, string_of(event.delta), out)
         elif kind in {"response.reasoning_summary_text.delta", "response.reasoning_text.delta"}:
             self._thinking_delta(event, out)
         elif kind == "response.refusal.delta":
@@ -180,11 +137,11 @@ class ResponsesStreamDecoder:
 
     # ---------------------------------------------------------------- text
 
-    def _item(self, event: _Event, kind: str) -> _Item:
+    def _item(self, event: Event, kind: str) -> OpenItem:
         """The item of an event; one that was never announced begins here."""
-        return self._items.setdefault(event.output_index or 0, _Item(kind))
+        return self._items.setdefault(event.output_index or 0, OpenItem(kind))
 
-    def _part(self, event: _Event, out: list[StreamEvent]) -> _Part:
+    def _part(self, event: Event, out: list[StreamEvent]) -> OpenPart:
         """The part of a message that an event is about; what follows it is another one's text."""
         no = event.content_index or 0
         self._turn_to(event.output_index or 0, no, out)
@@ -195,10 +152,10 @@ class ResponsesStreamDecoder:
             out.append(TextEnded())
         self._text_at = (item_no, part_no)
 
-    def _text_event(self, event: _Event, said: msgspec.Raw, out: list[StreamEvent], whole: bool) -> None:
+    def _text_event(self, event: Event, said: msgspec.Raw, out: list[StreamEvent], whole: bool) -> None:
         """A delta, or the `.done` that repeats them all."""
         part = self._part(event, out)
-        text = _rest(_string(said), part.said) if whole else _string(said)
+        text = rest_of(string_of(said), part.said) if whole else string_of(said)
         if text:
             part.said.append(text)
             out.append(TextDelta(text))
@@ -206,19 +163,19 @@ class ResponsesStreamDecoder:
             part.measured = True
             out.append(LogprobsReported(tokens_of(_logprobs(event.logprobs))))
 
-    def _refusal_delta(self, event: _Event, out: list[StreamEvent]) -> None:
-        if text := _string(event.delta):
+    def _refusal_delta(self, event: Event, out: list[StreamEvent]) -> None:
+        if text := string_of(event.delta):
             self._part(event, out).said.append(text)
             out.append(RefusalDelta(text))
 
-    def _annotation(self, event: _Event, out: list[StreamEvent]) -> None:
+    def _annotation(self, event: Event, out: list[StreamEvent]) -> None:
         part = self._part(event, out)
         part.cited += 1
         citation = citation_of(event.annotation)
         if citation is not None:
             out.append(Cited(citation))
 
-    def _message_done(self, no: int, item: _Item, message: MessageItem, out: list[StreamEvent]) -> None:
+    def _message_done(self, no: int, item: OpenItem, message: MessageItem, out: list[StreamEvent]) -> None:
         """What the deltas left out; then the parts are whole."""
         content = [OutputPart("output_text", message.content)] if isinstance(message.content, str) else message.content
         for part_no, given in enumerate(content or ()):
@@ -228,9 +185,9 @@ class ResponsesStreamDecoder:
             self._text_at = None
             out.append(TextEnded())
 
-    def _part_done(self, no: int, part_no: int, part: _Part, given: OutputPart, out: list[StreamEvent]) -> None:
+    def _part_done(self, no: int, part_no: int, part: OpenPart, given: OutputPart, out: list[StreamEvent]) -> None:
         rest: list[StreamEvent] = []
-        if text := _rest(given.refusal or given.text or "", part.said):
+        if text := rest_of(given.refusal or given.text or "", part.said):
             rest.append(RefusalDelta(text) if given.refusal else TextDelta(text))
         if given.logprobs and not part.measured:
             rest.append(LogprobsReported(tokens_of(given.logprobs)))
@@ -241,9 +198,9 @@ class ResponsesStreamDecoder:
 
     # ---------------------------------------------------------------- thinking
 
-    def _thinking_delta(self, event: _Event, out: list[StreamEvent]) -> None:
+    def _thinking_delta(self, event: Event, out: list[StreamEvent]) -> None:
         item = self._item(event, "reasoning")
-        text = _string(event.delta)
+        text = string_of(event.delta)
         if not text:
             return
         paragraph = event.summary_index if event.summary_index is not None else event.content_index or 0
@@ -253,7 +210,7 @@ class ResponsesStreamDecoder:
         item.paragraph = paragraph
         out.append(ThinkingDelta(text))
 
-    def _reasoning_done(self, item: _Item, given: ReasoningItem, out: list[StreamEvent]) -> None:
+    def _reasoning_done(self, item: OpenItem, given: ReasoningItem, out: list[StreamEvent]) -> None:
         proof = given.encrypted_content or ""
         text = "" if item.said else text_of(given)
         if proof.startswith(OF_NEXT):
@@ -271,7 +228,7 @@ class ResponsesStreamDecoder:
 
     # ---------------------------------------------------------------- calls
 
-    def _start_call(self, item: _Item, raw: msgspec.Raw, out: list[StreamEvent]) -> None:
+    def _start_call(self, item: OpenItem, raw: msgspec.Raw, out: list[StreamEvent]) -> None:
         """A call without a name yet starts when its item is done."""
         given = call_item(raw)
         if item.call >= 0 or not given.name:
@@ -284,25 +241,25 @@ class ResponsesStreamDecoder:
         if item.custom:
             out.append(ToolCallDelta(item.call, OPENING))
 
-    def _argument_delta(self, event: _Event, text: str, out: list[StreamEvent]) -> None:
+    def _argument_delta(self, event: Event, text: str, out: list[StreamEvent]) -> None:
         item = self._items.get(event.output_index or 0)
         if item is None or item.call < 0 or not text:
             return
         item.said.append(text)
         out.append(ToolCallDelta(item.call, escaped(text) if item.custom else text))
 
-    def _arguments_done(self, event: _Event, out: list[StreamEvent]) -> None:
+    def _arguments_done(self, event: Event, out: list[StreamEvent]) -> None:
         item = self._items.get(event.output_index or 0)
         if item is not None:
             whole = arguments_text(event.input if item.custom else event.arguments)
-            self._argument_delta(event, _rest(whole, item.said), out)
+            self._argument_delta(event, rest_of(whole, item.said), out)
 
-    def _call_done(self, item: _Item, raw: msgspec.Raw, out: list[StreamEvent]) -> None:
+    def _call_done(self, item: OpenItem, raw: msgspec.Raw, out: list[StreamEvent]) -> None:
         self._start_call(item, raw, out)
         if item.call < 0:
             return
         given = call_item(raw)
-        if text := _rest((given.input or "") if item.custom else arguments_text(given.arguments), item.said):
+        if text := rest_of((given.input or "") if item.custom else arguments_text(given.arguments), item.said):
             out.append(ToolCallDelta(item.call, escaped(text) if item.custom else text))
         if item.custom:
             out.append(ToolCallDelta(item.call, CLOSING))
@@ -313,7 +270,7 @@ class ResponsesStreamDecoder:
         if bytes(raw) in {b"", b"null"}:
             return
         self._announced += 1
-        item = self._items[no] = _Item(kind_of(raw).type or "")
+        item = self._items[no] = OpenItem(kind_of(raw).type or "")
         self._closed.discard(no)
         if item.kind in _CALLS:
             self._start_call(item, raw, out)
@@ -322,7 +279,7 @@ class ResponsesStreamDecoder:
         if no in self._closed or bytes(raw) in {b"", b"null"}:
             return
         kind = kind_of(raw).type or ""
-        item = self._items.pop(no, None) or _Item(kind)
+        item = self._items.pop(no, None) or OpenItem(kind)
         item.kind = kind
         self._closed.add(no)
         if kind == "message":
@@ -346,17 +303,3 @@ class ResponsesStreamDecoder:
             out.append(UsageReported(usage_classes(response.usage)))
         status = response.status or kind.removeprefix("response.")
         out.append(Finished(finish_of(status, reason_of(response), self._calls > 0), service_tier=self._tier))
-
-
-def _string(raw: msgspec.Raw) -> str:
-    """Text of a delta; what is no string says nothing."""
-    written = bytes(raw)
-    return _text(written) if written.startswith(b'"') else ""
-
-
-def _rest(whole: str, said: list[str]) -> str:
-    """What of a text its deltas left out; nothing when they said something else."""
-    if not said:
-        return whole
-    told = "".join(said)
-    return whole[len(told) :] if whole.startswith(told) else ""
