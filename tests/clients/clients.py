@@ -30,6 +30,7 @@ class Client(msgspec.Struct, frozen=True):
     environ: dict[str, str] = {}
     cannot: tuple[str, ...] = ()
     errors: dict[int, str] = msgspec.field(default_factory=lambda: OPENAI_ERRORS)
+    tls: bool = False
 
     @property
     def is_node(self) -> bool:
@@ -55,7 +56,7 @@ _PYDANTIC = {
 _GOOGLE = {REFUSED: "ClientError", NOT_FOUND: "ClientError", LIMITED: "ClientError", FAILED: "ServerError"}
 _AWS = {
     REFUSED: "ValidationException", NOT_FOUND: "ResourceNotFoundException",
-    LIMITED: "ThrottlingException", FAILED: "InternalServerException",
+    LIMITED: "ThrottlingException", FAILED: "ModelErrorException or InternalServerException",
 }  # fmt: skip
 _COHERE = {**OPENAI_ERRORS, LIMITED: "TooManyRequestsError", FAILED: "ApiError"}
 _OLLAMA = dict.fromkeys(OPENAI_ERRORS, "ResponseError")
@@ -77,7 +78,7 @@ CLIENTS: tuple[Client, ...] = (
     Client("llm", "llm_models", "openai_chat", cannot=("embed",)),
     Client("anthropic", "anthropic_messages", "anthropic", cannot=("embed",)),
     Client("google-genai", "google_genai", "gemini", errors=_GOOGLE),
-    Client("boto3", "boto3_converse", "bedrock_converse", cannot=("embed",), errors=_AWS),
+    Client("boto3", "boto3_converse", "bedrock_converse", cannot=("embed",), errors=_AWS, tls=True),
     Client("cohere", "cohere_chat", "cohere", errors=_COHERE),
     Client("ollama", "ollama_chat", "ollama", errors=_OLLAMA),
 )
@@ -99,7 +100,7 @@ class ClientRaisedError(Exception):
 class ClientProcess:
     """A driver and its client, running until `end`."""
 
-    def __init__(self, client: Client, url: str, key: str, models: list[str], folder: Path) -> None:
+    def __init__(self, client: Client, url: str, key: str, models: list[str], folder: Path, ca_file: str = "") -> None:
         self.client = client
         self._log = (folder / f"{client.name}.log").open("wb")
         environ = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_API_BASE", "_proxy", "_PROXY"))}
@@ -110,7 +111,13 @@ class ClientProcess:
             "SETPOINT_KEY": key,
             "SETPOINT_NODE": str(NODE_HOME),
         }
-        environ |= {"SETPOINT_MODELS": json.dumps(models), "LLM_USER_PATH": str(folder), "HOME": str(folder), "LANGSMITH_TRACING": "false"}
+        environ |= {
+            "SETPOINT_MODELS": json.dumps(models),
+            "LLM_USER_PATH": str(folder),
+            "HOME": str(folder),
+            "LANGSMITH_TRACING": "false",
+            "SETPOINT_CA": ca_file,
+        }
         self._process = subprocess.Popen(
             client.command(), cwd=folder, env=environ | client.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.clients.clients import CLIENTS, FAILED, LIMITED, NOT_FOUND, REFUSED, ClientProcess, ClientRaisedError, driven_to
-from tests.clients.conftest import MODELS, Scene
+from tests.clients.conftest import MODELS, Scene, model_for
 
 from setpoint.domain.plan import DialectName
 from setpoint.testing.asked import Asked
@@ -53,12 +53,12 @@ def up(scene: Scene, dialect: DialectName) -> FakeUpstream:
 
 @pytest.fixture
 def model(dialect: DialectName) -> str:
-    return f"to-{dialect}"
+    return model_for(dialect)
 
 
 def clients(*deeds: str) -> pytest.MarkDecorator:
     """Those that are driven to do these."""
-    return pytest.mark.parametrize("client", driven_to(*deeds), ids=lambda client: client.name, indirect=True, scope="module")
+    return pytest.mark.parametrize("client", driven_to(*deeds), ids=lambda client: client.name, indirect=True)
 
 
 def test_it_chats(client: ClientProcess, up: FakeUpstream, model: str) -> None:
@@ -125,7 +125,8 @@ def test_an_error_is_of_the_clients_own_class(client: ClientProcess, up: FakeUps
     up.says(status(said, "the fake provider said no"))
     with pytest.raises(ClientRaisedError) as caught:
         client.do("chat", model=model, prompt="hi")
-    assert (caught.value.kind, caught.value.status) == (client.client.errors[heard], heard)
+    assert caught.value.kind in client.client.errors[heard].split(" or ")
+    assert caught.value.status == heard
     assert "the fake provider said no" in caught.value.message
 
 
@@ -159,7 +160,7 @@ TOO_LONG: dict[DialectName, Refusal] = {
 """As the providers say it."""
 
 
-@pytest.mark.parametrize("client", [c for c in CLIENTS if c.name in TELL_TOO_LONG], ids=lambda c: c.name, indirect=True, scope="module")
+@pytest.mark.parametrize("client", [c for c in CLIENTS if c.name in TELL_TOO_LONG], ids=lambda c: c.name, indirect=True)
 @pytest.mark.parametrize("dialect", TOO_LONG, indirect=True)
 def test_a_prompt_that_is_too_long_is_told_apart(client: ClientProcess, up: FakeUpstream, model: str, dialect: DialectName) -> None:
     up.says(TOO_LONG[dialect])

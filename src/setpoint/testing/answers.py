@@ -80,9 +80,9 @@ _COMPLETIONS = _Voice(
     openai_bytes.error_event(),
 )
 _RESPONSES = _Voice(
-    lambda r, a: responses_bytes.response(r, a.model),
+    lambda r, a: responses_bytes.response(r, a.model, a.body),
     openai_bytes.refusal,
-    lambda r, a: responses_bytes.events(r, a.model),
+    lambda r, a: responses_bytes.events(r, a.model, a.body),
     responses_bytes.error_event(),
 )
 _EMBEDDINGS = _Voice(

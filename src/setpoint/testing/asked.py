@@ -227,7 +227,9 @@ class _Gemini(_Reader):
     def tools(self, said: Document) -> Iterator[AskedTool]:
         for group in _list(said.get("tools")):
             for tool in _list(_at(group, "functionDeclarations")):
-                yield AskedTool(str(tool["name"]), tool.get("parametersJsonSchema") or tool.get("parameters") or {})
+                # Google reads both spellings of every member, and its own package writes this one so.
+                schema = tool.get("parametersJsonSchema") or tool.get("parameters_json_schema") or tool.get("parameters")
+                yield AskedTool(str(tool["name"]), schema or {})
 
     def forced(self, said: Document) -> str | None:
         setting = _at(said, "toolConfig", "functionCallingConfig")

@@ -13,14 +13,17 @@ from setpoint.testing.replies import Call, Ending, Reply
 _json = msgspec.json.Encoder().encode
 _REASONS: dict[Ending, str] = {"length": "max_output_tokens", "filtered": "content_filter"}
 
-
-def response(reply: Reply, model: str) -> bytes:
-    return _json(_whole(reply, model))
+_REPEATED = ("instructions", "max_output_tokens", "metadata", "parallel_tool_calls", "temperature", "text", "tool_choice", "tools", "top_p")
 
 
-def events(reply: Reply, model: str) -> tuple[bytes, ...]:
+def response(reply: Reply, model: str, asked: dict[str, Any]) -> bytes:
+    """`asked` is the body of the request: OpenAI repeats what was set there, and clients read it."""
+    return _json(_whole(reply, model, asked))
+
+
+def events(reply: Reply, model: str, asked: dict[str, Any]) -> tuple[bytes, ...]:
     """A stream, one event each."""
-    whole = _whole(reply, model)
+    whole = _whole(reply, model, asked)
     begun = {**whole, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
     said: list[tuple[str, dict[str, Any]]] = [("response.created", {"response": begun}), ("response.in_progress", {"response": begun})]
     for index, item in enumerate(whole["output"]):
@@ -35,15 +38,16 @@ def error_event() -> bytes:
     return _event("error", 99, {"code": "server_error", "message": message, "param": None})
 
 
-def _whole(reply: Reply, model: str) -> dict[str, Any]:
+def _whole(reply: Reply, model: str, asked: dict[str, Any]) -> dict[str, Any]:
     reason = _REASONS.get(reply.ending)
+    repeated = {name: asked[name] for name in _REPEATED if asked.get(name) is not None}
     return {
         "id": "resp_fake", "object": "response", "created_at": CREATED_S, "status": "incomplete" if reason else "completed",
         "background": False, "error": None, "incomplete_details": {"reason": reason} if reason else None, "instructions": None,
         "max_output_tokens": None, "model": reply.model or model, "output": _output(reply), "parallel_tool_calls": True,
         "previous_response_id": None, "reasoning": {"effort": None, "summary": None}, "service_tier": "default", "store": True,
         "temperature": 1.0, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": 1.0,
-        "truncation": "disabled", "usage": _usage(reply), "user": None, "metadata": {},
+        "truncation": "disabled", "usage": _usage(reply), "user": None, "metadata": {}, **repeated,
     }  # fmt: skip
 
 

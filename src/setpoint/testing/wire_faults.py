@@ -5,6 +5,9 @@ plain function, so a fault can be read, listed and put into a parameter of a tes
 """
 
 import gzip
+import random
+import re
+import struct
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Literal, get_args
@@ -17,7 +20,7 @@ from setpoint.testing.splits import SplitMode, split
 FaultName = Literal[
     "rate_limited_seconds", "rate_limited_date", "status", "html_error", "empty_error",
     "early_reset", "reset_before_head", "close_before_head", "hang_before_head", "head_then_hang",
-    "stall_mid_body", "cut", "cut_in_character", "reset_mid_body", "missing_terminator",
+    "stall_mid_body", "pause_mid_body", "ended_early", "cut", "cut_in_character", "reset_mid_body", "missing_terminator",
     "bad_json", "bad_sse", "error_event", "comments", "crlf", "bom", "huge_chunk", "slow_drip",
     "gzip", "short_content_length", "long_content_length", "duplicate_headers", "early_hints", "close_after_answer",
 ]  # fmt: skip
@@ -25,16 +28,20 @@ FaultName = Literal[
 FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)
 
 HARMLESS: frozenset[FaultName] = frozenset(
-    {"comments", "crlf", "bom", "huge_chunk", "slow_drip", "gzip", "duplicate_headers", "early_hints", "close_after_answer"}
-)
+    {
+        "comments", "crlf", "bom", "huge_chunk", "slow_drip", "pause_mid_body", "gzip", "duplicate_headers", "early_hints",
+        "close_after_answer",
+    }
+)  # fmt: skip
 """Unusual but correct: the client must get the whole answer."""
 
 
 class WireFault(msgspec.Struct, frozen=True):
     """A fault and when it strikes. Requests are counted from 1 at each upstream.
 
-    `first` strikes the first so many requests, `nth` every n-th; with neither it strikes always. `after_pieces` is how many events of a
-    stream arrive intact before a fault in the body; a unary body breaks in its middle.
+    `first` strikes the first so many requests, `nth` every n-th, `probability` by chance (the same ones at each `seed`); with none of them
+    it strikes always. `after_pieces` is how many events of a stream arrive intact before a fault in the body; a unary body breaks in its
+    middle.
     """
 
     name: FaultName
@@ -44,11 +51,16 @@ class WireFault(msgspec.Struct, frozen=True):
     code: int = 503
     retry_after: str = ""
     drip_s: float = 0.001
+    pause_s: float = 0.05
+    probability: float | None = None
+    seed: int = 0
 
     def strikes(self, no: int) -> bool:
         """Whether request number `no` is struck."""
         if self.first is not None:
             return no <= self.first
+        if self.probability is not None:
+            return random.Random(f"{self.seed}/{no}").random() < self.probability
         return self.nth is None or no % self.nth == 0
 
 
@@ -161,15 +173,40 @@ def _with(answer: Answer, *headers: tuple[str, str], pieces: tuple[bytes, ...] |
 
 
 def _bad_sse(fault: WireFault, answer: Answer) -> Answer:
-    """Lines without a colon, which the standard says to ignore, and an event whose data is not JSON."""
-    if not answer.has_events:
+    """Lines without a colon, which the standard says to ignore, and an event whose data is not JSON. Other streams get a line, or a frame,
+    that makes no sense.
+    """
+    if not answer.streamed:
         return answer
     at = fault.after_pieces
-    return _with(answer, pieces=(*answer.pieces[:at], b"garbage without colon\ndata {\n\ndata: {]\n\n", *answer.pieces[at:]))
+    garbage = b"garbage without colon\ndata {\n\ndata: {]\n\n" if answer.has_events else _GARBAGE[_has_lines(answer)]
+    return _with(answer, pieces=(*answer.pieces[:at], garbage, *answer.pieces[at:]))
+
+
+_GARBAGE = {True: b"{]\n", False: struct.pack(">III", 16, 0, 0xDEAD) + b"\0\0\0\0"}
+"""A line of no JSON; a frame whose checksums are wrong."""
+
+
+def _has_lines(answer: Answer) -> bool:
+    """Whether it is a stream of JSON line by line."""
+    return dict(answer.headers).get("content-type") == "application/x-ndjson"
 
 
 def _crlf(_: WireFault, answer: Answer) -> Answer:
-    return _with(answer, pieces=tuple(piece.replace(b"\n", b"\r\n") for piece in answer.pieces)) if answer.has_events else answer
+    if not answer.has_events and not _has_lines(answer):
+        return answer
+    return _with(answer, pieces=tuple(_LINE_END.sub(b"\r\n", piece) for piece in answer.pieces))
+
+
+_LINE_END = re.compile(rb"\r?\n")
+
+
+def _huge(_: WireFault, answer: Answer) -> Answer:
+    """The whole stream in one chunk, behind a comment of 300,000 bytes where there are comments."""
+    if not answer.streamed:
+        return answer
+    comment = b": " + b"x" * 300_000 + b"\n\n" if answer.has_events else b""
+    return _with(answer, pieces=(comment + b"".join(answer.pieces),))
 
 
 def _comments(_: WireFault, answer: Answer) -> Answer:
@@ -194,6 +231,13 @@ def _unterminated(_: WireFault, answer: Answer) -> Answer:
     return _with(answer, pieces=answer.pieces[:-1] if answer.streamed else (answer.pieces[0][:-2],))
 
 
+def _ended_early(fault: WireFault, answer: Answer) -> Answer:
+    """By the rules of HTTP all is well, yet the answer is not all there."""
+    if answer.streamed:
+        return _with(answer, pieces=answer.pieces[: fault.after_pieces])
+    return _with(answer, pieces=(answer.pieces[0][: len(answer.pieces[0]) // 2],))
+
+
 def _error_event(fault: WireFault, answer: Answer) -> Answer:
     return _with(answer, pieces=(*answer.pieces[: fault.after_pieces], answer.error_event)) if answer.streamed else answer
 
@@ -202,11 +246,12 @@ _CHANGED: dict[FaultName, Callable[[WireFault, Answer], Answer]] = {
     "bad_json": _bad_json,
     "bad_sse": _bad_sse,
     "error_event": _error_event,
+    "ended_early": _ended_early,
     "missing_terminator": _unterminated,
     "comments": _comments,
     "crlf": _crlf,
     "bom": lambda _, a: _with(a, pieces=(b"\xef\xbb\xbf" + a.pieces[0], *a.pieces[1:])) if a.has_events else a,
-    "huge_chunk": lambda _, a: _with(a, pieces=(b": " + b"x" * 300_000 + b"\n\n" + b"".join(a.pieces),)) if a.has_events else a,
+    "huge_chunk": _huge,
     "gzip": _zipped,
     "duplicate_headers": lambda _, a: _with(a, ("x-request-id", "one"), ("x-request-id", "two"), ("date", "x"), ("date", "y")),
     "close_after_answer": lambda _, a: _with(a, ("connection", "close")),
@@ -240,6 +285,13 @@ def _misstated(change: int) -> Callable[[WireFault, Answer], list[Step]]:
     return play
 
 
+def _paused(fault: WireFault, answer: Answer) -> list[Step]:
+    """Silence in mid-body, and then the rest."""
+    played = _whole(answer)
+    at = 1 + (fault.after_pieces if answer.streamed else 0)
+    return [*played[:at], Pause(fault.pause_s), *played[at:]]
+
+
 def _drip(fault: WireFault, answer: Answer) -> list[Step]:
     return [part for step in _whole(answer) for part in (Pause(fault.drip_s), step)]
 
@@ -250,6 +302,7 @@ _BROKEN: dict[FaultName, Callable[[WireFault, Answer], list[Step]]] = {
     "reset_mid_body": lambda f, a: [*_part(f, a), Close(reset=True)],
     "cut_in_character": _cut_in_character,
     "slow_drip": _drip,
+    "pause_mid_body": _paused,
     "short_content_length": _misstated(-5),
     "long_content_length": _misstated(+5),
     "early_hints": lambda _, a: [Send(b"HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n"), *_whole(a)],

@@ -1,4 +1,5 @@
-"""boto3's bedrock-runtime client on Converse, with a gateway key as the Bedrock API key it sends as a bearer token."""
+"""boto3's bedrock-runtime client on Converse, with a gateway key as the Bedrock API key it sends as a bearer token, on TLS
+only."""
 
 import base64
 import json
@@ -10,10 +11,11 @@ from tests.clients.drivers.driving import CITY_SCHEMA, DEADLINE_S, DEGREES, FORM
 os.environ["AWS_BEARER_TOKEN_BEDROCK"] = KEY
 
 import boto3  # type: ignore[import-not-found]
-from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.config import Config
 
 CONFIG = Config(retries={"total_max_attempts": 1}, read_timeout=DEADLINE_S)
-client = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=URL, config=CONFIG)
+CA = os.environ["SETPOINT_CA"]
+client = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=URL, config=CONFIG, verify=CA)
 TOOLS = {"tools": [{"toolSpec": {"name": "get_weather", "description": "the weather", "inputSchema": {"json": CITY_SCHEMA}}}]}
 
 

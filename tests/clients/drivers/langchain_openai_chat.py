@@ -74,4 +74,4 @@ def embed(model: str, texts: list[str]) -> Any:
     return OpenAIEmbeddings(model=model, check_embedding_ctx_length=False, **given).embed_documents(texts)
 
 
-serve(chat, stream, call, loop, structure, look, embed)
+serve(chat, stream, call, loop, structure, look, *(() if ON_RESPONSES else (embed,)))

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import llm  # type: ignore[import-not-found]
+import openai
 import yaml
 from tests.clients.drivers.driving import DEGREES, FORM_SCHEMA, KEY, URL, serve
 
+# llm has no setting for it, and each try more costs a second.
+assert openai.OpenAI.__init__.__kwdefaults__
+openai.OpenAI.__init__.__kwdefaults__["max_retries"] = 0
 MODELS = json.loads(os.environ.get("SETPOINT_MODELS", "[]"))
 ABLE = {"vision": True, "supports_tools": True, "supports_schema": True}
 EXTRA = [{"model_id": f"gateway-{name}", "model_name": name, "api_base": f"{URL}/v1", "api_key_name": "gateway", **ABLE} for name in MODELS]
