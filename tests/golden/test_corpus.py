@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 
 from setpoint.app.presets import PRESETS
 from setpoint.domain.capabilities import STANDARD, Capabilities
-from setpoint.domain.chat import ChatAnswer, ChatRequest, Foreign, Part, Text, Thinking, ToolCall
+from setpoint.domain.chat import ChatAnswer, ChatRequest, Citation, Foreign, Part, Text, Thinking, ToolCall
 from setpoint.domain.faults import Fault
 from setpoint.domain.stream import Failed, Finished, StreamEvent, fold
 from setpoint.domain.usage import Usage
@@ -587,8 +587,14 @@ def comparable_part(part: Part) -> Part:
     if isinstance(part, ToolCall):
         return msgspec.structs.replace(part, arguments=part.arguments or "{}")
     if isinstance(part, Text) and any(citation.dialect != "anthropic" for citation in part.citations):
-        return msgspec.structs.replace(part, citations=tuple(msgspec.structs.replace(c, dialect="", raw=b"") for c in part.citations))
+        return msgspec.structs.replace(part, citations=tuple(comparable_citation(c, len(part.text)) for c in part.citations))
     return part
+
+
+def comparable_citation(citation: Citation, text_chars: int) -> Citation:
+    """All of the text is no narrower place than none."""
+    start, end = (-1, -1) if (citation.start, citation.end) == (0, text_chars) else (citation.start, citation.end)
+    return msgspec.structs.replace(citation, dialect="", raw=b"", start=start, end=end)
 
 
 @pytest.mark.parametrize("surface", list(DIALECTS))

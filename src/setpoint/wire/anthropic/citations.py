@@ -81,8 +81,8 @@ def cited_blocks(part: Text) -> list[Json]:
     """A text as blocks for a client: cut where its citations begin and end."""
     text, at = part.text, 0
     blocks: list[Json] = []
-    whole = [citation for citation in part.citations if not 0 <= citation.start < citation.end <= len(text)]
-    for citation in sorted(set(part.citations) - set(whole), key=lambda citation: (citation.start, citation.end)):
+    placed = [citation for citation in part.citations if 0 <= citation.start < citation.end <= len(text)]
+    for citation in sorted(placed, key=lambda citation: (citation.start, citation.end)):
         if citation.start < at and blocks:
             _cite(blocks[-1], citation)  # it overlaps the one before
             continue
@@ -93,8 +93,9 @@ def cited_blocks(part: Text) -> list[Json]:
         at = citation.end
     if at < len(text) or not blocks:
         blocks.append({"type": "text", "text": text[at:]})
-    for citation in whole:
-        _cite(blocks[-1], citation)
+    for citation in part.citations:
+        if citation not in placed:
+            _cite(blocks[-1], citation)
     return blocks
 
 

@@ -42,8 +42,11 @@ _annotation = msgspec.json.Decoder(_Annotation).decode
 _source = msgspec.json.Decoder(str | _Source).decode
 
 
-def annotations_of(raw: msgspec.Raw, text_chars: int) -> tuple[list[Citation], list[Foreign]]:
-    """Citations of a content of `text_chars` characters, and annotations of other kinds."""
+def annotations_of(raw: msgspec.Raw, text_chars: int | None, before_chars: int = 0) -> tuple[list[Citation], list[Foreign]]:
+    """Citations of a text that stands behind `before_chars` characters, and annotations of other kinds.
+
+    The text has `text_chars` characters; None while more of it may come.
+    """
     citations: list[Citation] = []
     others: list[Foreign] = []
     for item in items(raw):
@@ -55,15 +58,16 @@ def annotations_of(raw: msgspec.Raw, text_chars: int) -> tuple[list[Citation], l
             others.append(Foreign("annotation", "openai_chat", item))
             continue
         url = given.url_citation or given
-        start, end = _range(url.start_index, url.end_index, text_chars)
+        start, end = _range(url.start_index, url.end_index, text_chars, before_chars)
         citations.append(Citation(url.url or "", url.title or "", url.content or "", start, end, dialect="openai_chat", raw=item))
     return citations, others
 
 
-def _range(start: int | None, end: int | None, text_chars: int) -> tuple[int, int]:
-    if start is None or end is None or not 0 <= start < end or (start, end) == (0, text_chars):
+def _range(start: int | None, end: int | None, text_chars: int | None, before_chars: int) -> tuple[int, int]:
+    if start is None or end is None or not before_chars <= start < end:
         return -1, -1
-    return start, end
+    start, end = start - before_chars, end - before_chars
+    return (-1, -1) if (start, end) == (0, text_chars) else (start, end)
 
 
 def sources_of(citations: msgspec.Raw, search_results: msgspec.Raw) -> list[Citation]:

@@ -65,6 +65,8 @@ class _Chunk(msgspec.Struct, gc=False):
 
 _decode = msgspec.json.Decoder(_Chunk).decode
 _NO_THOUGHT = Thinking("")
+_IN_TEXT = (TextDelta, Cited, LogprobsReported, UsageReported)
+"""Events that do not end a part of text."""
 
 
 class _CustomCall:
@@ -89,6 +91,8 @@ class ChatStreamDecoder:
         "_ended",
         "_finish",
         "_id",
+        "_in_text",
+        "_part_at",
         "_search_results",
         "_service_tier",
         "_sse",
@@ -106,6 +110,8 @@ class ChatStreamDecoder:
         self._call_ids: dict[int, str] = {}
         self._customs: dict[int, _CustomCall] = {}
         self._chars = 0
+        self._part_at = 0
+        self._in_text = False
         self._citations = NO_RAW
         self._search_results = NO_RAW
         self._service_tier: str | None = None
@@ -175,6 +181,8 @@ class ChatStreamDecoder:
                 continue
             if choice.delta is not None:
                 self._delta(choice.delta, out)
+                if out:
+                    self._in_text = isinstance(out[-1], _IN_TEXT)
             if tokens := logprobs_of(choice.logprobs):
                 out.append(LogprobsReported(tokens))
             if choice.finish_reason:
@@ -199,8 +207,7 @@ class ChatStreamDecoder:
         if thought_text:
             out.append(ThinkingDelta(thought_text))
         if text or (signature and not delta.tool_calls):
-            self._chars += len(text)
-            out.append(TextDelta(text, "" if delta.tool_calls else signature))
+            self._text(TextDelta(text, "" if delta.tool_calls else signature), out)
         out += [Cited(citation) for citation in citations]
         if delta.refusal:
             out.append(RefusalDelta(delta.refusal))
@@ -212,15 +219,22 @@ class ChatStreamDecoder:
         self._rare(delta, not text, out)
 
     def _rare(self, delta: Said, silent: bool, out: list[StreamEvent]) -> None:
-        found, others = annotations_of(delta.annotations, self._chars)
+        found, others = annotations_of(delta.annotations, None, self._part_at)
         out += [Cited(citation) for citation in found]
         out += [ForeignShown(other) for other in others]
         for part in foreign_of(delta, silent):
             if isinstance(part, Foreign):
                 out.append(ForeignShown(part))
             else:
-                self._chars += len(part.text)
-                out.append(TextDelta(part.text))
+                self._text(TextDelta(part.text), out)
+
+    def _text(self, event: TextDelta, out: list[StreamEvent]) -> None:
+        """Ranges of annotations count from the start of all text, those of citations from the start of their part."""
+        last = out[-1] if out else None
+        if not (self._in_text if last is None else isinstance(last, _IN_TEXT)):
+            self._part_at = self._chars
+        self._chars += len(event.text)
+        out.append(event)
 
     def _custom(self, key: int, call_id: str | None, given: Custom) -> None:
         known = self._customs.get(key)

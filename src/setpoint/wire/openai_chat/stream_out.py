@@ -116,6 +116,9 @@ class ChatStreamRenderer:
             self._chars += len(event.text)
             shown = self._texts(b'{"content":', event.text) if event.text else b""
             return shown + self._signed(event.signature) if event.signature else shown
+        return self._end_part() + self._other(event)
+
+    def _other(self, event: ThinkingDelta | RefusalDelta | ToolCallStarted | ToolCallDelta) -> bytes:
         if isinstance(event, ToolCallDelta):
             before = b'{"tool_calls":[{"index":%d,"function":{"arguments":' % event.index
             return b"".join(self._chunk(before + _encode(piece) + b"}}]}") for piece in pieces(event.arguments, DELTA_BYTES_MAX))
