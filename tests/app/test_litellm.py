@@ -1,13 +1,16 @@
 """A LiteLLM proxy file read as it is: what it becomes, and what is said of the rest."""
 
+import json
 from pathlib import Path
 
 import pytest
+from tests.gateway.accounts import service_account
 
 from setpoint.app.drafting import draft_of
 from setpoint.app.settings import Settings, SettingsError, load_settings
 from setpoint.control.compile import compile_plan
 from setpoint.domain.plan import Plan, PriceBook, Route
+from setpoint.wire.aws_keys import AwsKeys, read_aws_keys
 
 FILE = """
 model_list:
@@ -120,3 +123,82 @@ def test_our_own_file_has_no_notices(tmp_path: Path) -> None:
     assert load(tmp_path, "{}").notices == ()
     with pytest.raises(SettingsError, match="notices: is not a setting"):
         load(tmp_path, "notices: [x]")
+
+
+# ---- clouds
+
+CLOUDS = """
+model_list:
+  - model_name: az
+    litellm_params: {model: azure/my-deployment, api_base: "https://me.openai.azure.com/", api_key: os.environ/KEY, api_version: 2024-10-21}
+  - model_name: az-entra
+    litellm_params: {model: azure/my-deployment, api_base: "https://me.openai.azure.com/", azure_ad_token: os.environ/KEY}
+  - model_name: az-claude
+    litellm_params: {model: azure_ai/claude-x, api_base: "https://me.services.ai.azure.com", api_key: os.environ/KEY}
+  - model_name: br
+    litellm_params:
+      {model: bedrock/us.anthropic.claude-v1:0, aws_access_key_id: os.environ/KEY, aws_secret_access_key: s, aws_region_name: us-east-1}
+  - model_name: br-region
+    litellm_params: {model: bedrock/eu-west-1/amazon.nova, api_key: ABSK}
+  - model_name: br-invoke
+    litellm_params: {model: bedrock/invoke/us.anthropic.claude-v1:0, aws_region_name: us-east-1}
+  - model_name: br-converse
+    litellm_params: {model: bedrock/converse/arn:aws:bedrock:us-east-1:1:inference-profile/us.x, aws_region_name: us-east-1}
+  - model_name: vx
+    litellm_params: {model: vertex_ai/gemini-x, vertex_project: p-1, vertex_location: europe-west1, vertex_credentials: sa.json}
+  - model_name: vx-claude
+    litellm_params: {model: vertex_ai/claude-x@1, vertex_ai_project: p-1, vertex_ai_location: us-east5, vertex_credentials: sa.json}
+  - model_name: vx-llama
+    litellm_params: {model: vertex_ai/meta/llama-x, vertex_project: p-1, vertex_location: us-east5, vertex_credentials: sa.json}
+  - model_name: gm
+    litellm_params: {model: gemini/gemini-x, api_key: os.environ/KEY}
+  - model_name: co
+    litellm_params: {model: cohere_chat/command-x, api_key: os.environ/KEY}
+  - model_name: qw
+    litellm_params: {model: dashscope/qwen-x, api_key: os.environ/KEY}
+"""
+
+
+def test_deployments_at_clouds_become_upstreams_there(tmp_path: Path) -> None:
+    (tmp_path / "sa.json").write_text(service_account())
+    path = tmp_path / "litellm.yaml"
+    path.write_text(CLOUDS)
+    settings = load_settings(path, {"KEY": "k", "AWS_ACCESS_KEY_ID": "env-id", "AWS_SECRET_ACCESS_KEY": "env-secret"})
+    plan = compile_plan(draft_of(settings, "s", {}), 1, 1, 0, lambda _name, key: key.encode(), PriceBook())
+    assert isinstance(plan, Plan), plan
+    ups = {upstream.name: upstream for upstream in plan.upstreams}
+    found = {
+        route.model: (ups[route.targets[0].upstream], route.targets[0].model) for route in plan.routes if not route.model.endswith("*")
+    }
+    assert {model: (up.hosting, up.dialect, up.auth, up.host, name) for model, (up, name) in found.items()} == {
+        "az": ("azure", "openai_chat", "api-key", "me.openai.azure.com", "my-deployment"),
+        "az-entra": ("azure", "openai_chat", "bearer", "me.openai.azure.com", "my-deployment"),
+        "az-claude": ("vendor", "anthropic", "x-api-key", "me.services.ai.azure.com", "claude-x"),
+        "br": ("bedrock", "bedrock_converse", "aws", "bedrock-runtime.us-east-1.amazonaws.com", "us.anthropic.claude-v1:0"),
+        "br-region": ("bedrock", "bedrock_converse", "bearer", "bedrock-runtime.eu-west-1.amazonaws.com", "amazon.nova"),
+        "br-invoke": ("bedrock", "anthropic", "aws", "bedrock-runtime.us-east-1.amazonaws.com", "us.anthropic.claude-v1:0"),
+        "br-converse": (
+            "bedrock",
+            "bedrock_converse",
+            "aws",
+            "bedrock-runtime.us-east-1.amazonaws.com",
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.x",
+        ),
+        "vx": ("vertex", "gemini", "google", "europe-west1-aiplatform.googleapis.com", "gemini-x"),
+        "vx-claude": ("vertex", "anthropic", "google", "us-east5-aiplatform.googleapis.com", "claude-x@1"),
+        "vx-llama": ("vertex", "openai_chat", "google", "us-east5-aiplatform.googleapis.com", "meta/llama-x"),
+        "gm": ("vendor", "gemini", "x-goog-api-key", "generativelanguage.googleapis.com", "gemini-x"),
+        "co": ("vendor", "cohere", "bearer", "api.cohere.com", "command-x"),
+        "qw": ("vendor", "openai_chat", "bearer", "dashscope-intl.aliyuncs.com", "qwen-x"),
+    }
+    assert found["az"][0].api_version == "2024-10-21"
+    assert found["vx"][0].project == found["vx-claude"][0].project == "p-1"
+    assert read_aws_keys((found["br"][0].api_key_sealed or b"").decode()) == AwsKeys("k", "s")
+    assert read_aws_keys((found["br-invoke"][0].api_key_sealed or b"").decode()) == AwsKeys("env-id", "env-secret")
+    assert not [notice for notice in settings.notices if "litellm_params" in notice]
+
+
+def test_an_account_of_google_may_stand_in_the_file_itself(tmp_path: Path) -> None:
+    deployment = {"model": "vertex_ai/gemini-x", "vertex_credentials": json.loads(service_account())}
+    settings = load(tmp_path, json.dumps({"model_list": [{"model_name": "m", "litellm_params": deployment}]}))
+    assert routes(settings)["m"].targets[0].upstream == "vertex"

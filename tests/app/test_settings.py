@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from setpoint.app.config_template import config_template
+from setpoint.app.presets import PRESETS
 from setpoint.app.settings import RouteSettings, Settings, SettingsError, load_settings
+from setpoint.domain.capabilities import Capabilities
 
 
 def load(
@@ -229,3 +232,44 @@ def test_an_unknown_provider_without_an_address_says_what_is_known(tmp_path: Pat
     found = problems(tmp_path, "providers: {opnai: {}, x: {preset: gemnii}}")
     assert "providers.opnai: is not a provider known by name (openai, anthropic" in found[0]
     assert "'gemnii' is not a preset" in found[1]
+
+
+def test_capabilities_are_laid_over_those_of_the_preset(tmp_path: Path) -> None:
+    text = "providers: {mistral: {api_key: k, capabilities: {top_k: true, stops_max: null}}, x: {base_url: http://x, capabilities: {}}}"
+    settings = load(tmp_path, text, {}, ("providers.x.capabilities.images=data",))
+    mistral = settings.providers["mistral"].capabilities
+    assert mistral == msgspec.structs.replace(PRESETS["mistral"].can, top_k=True, stops_max=None)
+    assert settings.providers["x"].capabilities == Capabilities(images="data")
+    assert load(tmp_path, "providers: {mistral: {api_key: k}}").providers["mistral"].capabilities is None
+
+
+def test_a_capability_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    found = problems(tmp_path, "providers: {x: {base_url: http://x, capabilities: {tpo_k: true, images: maybe}}}")
+    assert found == [
+        "providers.x.capabilities.tpo_k: is not a setting; did you mean 'top_k'?",
+        "providers.x.capabilities.images: expected one of url, data, no, got a text",
+    ]
+
+
+def test_a_version_that_looks_like_a_date_is_a_text(tmp_path: Path) -> None:
+    assert (
+        load(tmp_path, "providers: {azure: {base_url: http://x, api_version: 2024-10-21}}").providers["azure"].api_version == "2024-10-21"
+    )
+
+
+def test_a_key_of_aws_and_its_secret_belong_together_and_to_bedrock(tmp_path: Path) -> None:
+    assert problems(tmp_path, "providers: {bedrock: {access_key_id: a}}") == [
+        "providers.bedrock.secret_access_key: is missing; access_key_id and secret_access_key belong together"
+    ]
+    assert problems(tmp_path, "providers: {bedrock: {session_token: a}}") == [
+        "providers.bedrock.session_token: goes with access_key_id and secret_access_key"
+    ]
+    assert problems(tmp_path, "providers: {openai: {access_key_id: a, secret_access_key: b}}") == [
+        "providers.openai.access_key_id: is for `preset: bedrock`; others take an api_key"
+    ]
+
+
+def test_a_route_may_refuse_what_cannot_be_translated(tmp_path: Path) -> None:
+    routes = load(tmp_path, "routes: {a: {targets: [sim/x], untranslated: refuse}, b: {targets: [sim/x]}}").routes
+    assert [route.untranslated for route in routes.values() if isinstance(route, RouteSettings)] == ["refuse", "report"]
+    assert "expected one of report, refuse" in problems(tmp_path, "routes: {a: {targets: [sim/x], untranslated: drop}}")[0]

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import yaml
@@ -13,7 +13,7 @@ from setpoint.app.drafting import draft_of
 from setpoint.app.presets import PRESETS
 from setpoint.app.settings import Sections, SettingsError, load_settings
 from setpoint.control.compile import compile_plan
-from setpoint.domain.plan import PriceBook
+from setpoint.domain.plan import DialectName, Hosting, PriceBook
 
 WORDS = ["", "a", "sim/fast", "env.NOPE", "env.KEY", "${KEY}", "${", "file:absent", "vault:x#y", "http://h/v1", "long", "off", "none", "5"]
 words = st.sampled_from(WORDS)
@@ -44,6 +44,14 @@ providers = st.dictionaries(
                 "headers": st.one_of(trees, st.dictionaries(words, words, max_size=2)),
                 "enabled": scalars,
                 "auth": words,
+                "access_key_id": words,
+                "secret_access_key": words,
+                "dialect": st.sampled_from(get_args(DialectName)),
+                "also": st.one_of(trees, st.lists(st.sampled_from(get_args(DialectName)), max_size=2)),
+                "hosting": st.one_of(words, st.sampled_from(get_args(Hosting))),
+                "region": words,
+                "project": scalars,
+                "capabilities": st.one_of(trees, st.dictionaries(st.sampled_from(["top_k", "images", "stops_max", "x"]), scalars)),
                 "prices": trees,
             },
         ),
@@ -52,8 +60,11 @@ providers = st.dictionaries(
 )
 routes = st.dictionaries(words, trees, max_size=3)
 GOOD_DEPLOYMENT = {"model_name": "a", "litellm_params": {"model": "openai/gpt-4o", "api_key": "k"}}
-parameter_names = st.sampled_from(["model", "api_base", "api_key", "weight", "order", "timeout", "rpm"])
-parameters = st.dictionaries(parameter_names, st.one_of(scalars, st.just("openai/gpt-4o")), max_size=4)
+parameter_names = st.sampled_from(
+    ["model", "api_base", "api_key", "weight", "order", "timeout", "rpm", "aws_region_name", "vertex_credentials"]
+)
+MODELS = ["openai/gpt-4o", "bedrock/invoke/us-west-2/x", "vertex_ai/claude-x", "azure/", "bedrock/"]
+parameters = st.dictionaries(parameter_names, st.one_of(scalars, trees, st.sampled_from(MODELS)), max_size=4)
 deployment = st.fixed_dictionaries({"model_name": st.one_of(words, scalars), "litellm_params": st.one_of(trees, parameters)})
 fallbacks = st.lists(st.dictionaries(words, st.one_of(trees, st.lists(words, max_size=2)), max_size=2), max_size=2)
 SETTINGS = ["fallbacks", "num_retries", "timeout", "stream_timeout", "cache", "cache_params", "master_key", "other"]

@@ -17,9 +17,11 @@ from setpoint.adapters.files.snapshots import SnapshotFiles
 from setpoint.app.ctl_client import SupervisorGoneError, ask
 from setpoint.app.data_directory import is_locked, keys_of, owner_pid
 from setpoint.app.key_file import KeyFileError, load, mark_of, path_of
-from setpoint.app.settings import Settings, SettingsError, load_settings, preset_of
+from setpoint.app.settings import Settings, SettingsError, load_settings
 from setpoint.app.tree import ConfigSource
+from setpoint.app.upstreams import upstream_of
 from setpoint.ports.snapshots import Loaded
+from setpoint.wire.google_token import read_account
 
 Verdict = Literal["ok", "note", "wrong"]
 FREE_BYTES_MIN = 1024 * 1024 * 1024
@@ -199,12 +201,24 @@ def _providers(patient: Patient) -> Iterator[Finding]:
     for name, provider in patient.settings.providers.items():
         if not provider.enabled:
             continue
-        base_url = provider.base_url or preset_of(name, provider).base_url
-        if base_url and not provider.unix_path:
-            yield _reached(name, base_url)
+        upstream = upstream_of(name, provider)
+        if upstream.base_url and upstream.unix_path is None:
+            yield _reached(f"provider {name}", upstream.base_url)
+        if upstream.auth == "google":
+            yield from _token_server(name, upstream.api_key or "")
 
 
-def _reached(name: str, base_url: str) -> Finding:
+def _token_server(name: str, secret: str) -> Iterator[Finding]:
+    check = f"token server of {name}"
+    try:
+        server = read_account(secret).server
+    except ValueError as error:
+        yield Finding(check, "wrong", f"the account cannot be used: {error}", f"give providers.{name}.api_key a service account's key")
+    else:
+        yield _reached(check, f"{'https' if server.tls else 'http'}://{server.host}:{server.port}")
+
+
+def _reached(check: str, base_url: str) -> Finding:
     """Only the connection: a request would need the key and might cost money."""
     from urllib.parse import urlsplit
 
@@ -214,5 +228,5 @@ def _reached(name: str, base_url: str) -> Finding:
         socket.create_connection((host, port), CONNECT_S).close()
     except OSError as error:
         found = f"{host}:{port} cannot be reached: {error.strerror or error}"
-        return Finding(f"provider {name}", "wrong", found, "check base_url, DNS and firewall")
-    return Finding(f"provider {name}", "ok", f"{host}:{port} answers")
+        return Finding(check, "wrong", found, "check base_url, DNS and firewall")
+    return Finding(check, "ok", f"{host}:{port} answers")

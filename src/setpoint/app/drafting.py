@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from setpoint.adapters.local_model.packages import MODEL as LOCAL_MODEL
-from setpoint.app.settings import Provider, RoleRate, RouteSettings, RouteTarget, Settings, StatedPrice, preset_of
+from setpoint.app.settings import Provider, RoleRate, RouteSettings, RouteTarget, Settings, StatedPrice
+from setpoint.app.upstreams import upstream_of
 from setpoint.control.draft import Draft, UpstreamDraft
 from setpoint.domain.money import Price
 from setpoint.domain.plan import (
@@ -40,7 +41,7 @@ def draft_of(settings: Settings, sim_socket: str, sim_prices: Mapping[str, Price
     if local_socket:
         providers.setdefault("local", Provider())
     upstreams = [
-        _upstream(name, provider, local_socket if name == "local" else None)
+        upstream_of(name, provider, local_socket if name == "local" else None)
         for name, provider in providers.items()
         if provider.enabled and name != "sim"
     ]
@@ -72,27 +73,6 @@ def _prices(providers: Mapping[str, Provider], upstreams: list[UpstreamDraft]) -
     return {provider: models for provider, models in prices.items() if models}
 
 
-def _upstream(name: str, provider: Provider, own_socket: str | None) -> UpstreamDraft:
-    preset = preset_of(name, provider)
-    api_key = provider.api_key.reveal() if provider.api_key else None
-    wants_key = "bearer" if api_key and preset.auth == "none" else preset.auth
-    return UpstreamDraft(
-        name=name,
-        provider=preset.vendor or name,
-        dialect=provider.dialect or preset.dialect,
-        base_url=provider.base_url or preset.base_url,
-        unix_path=provider.unix_path or (None if provider.base_url else own_socket),
-        auth=provider.auth or wants_key,
-        api_key=api_key,
-        key_hint=preset.key_variables[0] if preset.key_variables else "",
-        headers=tuple(provider.headers.items()),
-        connections_max=provider.connections_max,
-        breaker=provider.breaker,
-        ca_file=provider.ca_file,
-        wildcards=preset.wildcards,
-    )
-
-
 def _route(model: str, route: str | list[str] | RouteSettings, settings: Settings) -> Route:
     if not isinstance(route, RouteSettings):
         route = RouteSettings(targets=(route,) if isinstance(route, str) else tuple(route))
@@ -103,6 +83,7 @@ def _route(model: str, route: str | list[str] | RouteSettings, settings: Setting
         timeouts=_timeouts(route.timeouts),
         retries=route.retries if isinstance(route.retries, Retries) else RETRY_PRESETS[route.retries],
         cache=route.cache or CachePolicy(settings.cache.mode, settings.cache.ttl_s),
+        untranslated=route.untranslated,
     )
 
 

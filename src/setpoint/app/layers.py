@@ -117,7 +117,13 @@ def read_tree(path: Path, reading: Reading) -> None:
 
 
 class _NoDoubles(yaml.SafeLoader):
-    """YAML lets a key be written twice and keeps the last; then half of a configuration is silently gone."""
+    """YAML lets a key be written twice and keeps the last; then half of a configuration is silently gone. And it takes `2024-10-21`, a
+    version, for a date; no setting is one."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

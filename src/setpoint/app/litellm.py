@@ -5,6 +5,7 @@ silence. References such as `os.environ/NAME` stay as they are, since they mean 
 configuration: model_list, router_settings, litellm_settings, general_settings.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,9 +25,23 @@ _PRESET_BY_PREFIX = {
     "openai_like": "openai-compatible",
     "custom_openai": "openai-compatible",
     "text-completion-openai": "openai",
+    "litellm_proxy": "openai-compatible",
     "together_ai": "together",
     "fireworks_ai": "fireworks",
+    "azure_ai": "azure",
+    "azure_text": "azure",
+    "bedrock_converse": "bedrock",
+    "vertex_ai": "vertex",
+    "vertex_ai_beta": "vertex",
+    "cohere_chat": "cohere",
+    "dashscope": "alibaba",
+    "nvidia_nim": "nvidia",
+    "lm_studio": "lmstudio",
 } | {name: name for name in PRESETS if name not in {"sim", "local", "openai-compatible"}}
+_OPEN_MODELS = ("meta/", "openai/", "deepseek-ai/", "qwen/", "moonshotai/", "zai-org/", "minimaxai/")
+"""Publishers at Vertex whose models are asked in OpenAI's dialect."""
+_BEDROCK_ROUTES = frozenset({"converse", "converse_like", "invoke"})
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]")
 _SECTIONS = ("router_settings", "litellm_settings", "general_settings")
 
 
@@ -39,6 +54,19 @@ class _Parameters(msgspec.Struct, frozen=True):
     order: int = 0
     timeout: float | None = None
     stream_timeout: float | None = None
+    api_version: str | None = None
+    azure_ad_token: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = None
+    aws_session_token: str | None = None
+    aws_region_name: str | None = None
+    aws_bedrock_runtime_endpoint: str | None = None
+    vertex_project: str | None = None
+    vertex_location: str | None = None
+    vertex_credentials: str | Tree | None = None
+    vertex_ai_project: str | None = None
+    vertex_ai_location: str | None = None
+    vertex_ai_credentials: str | Tree | None = None
 
 
 class _Deployment(msgspec.Struct, frozen=True):
@@ -132,7 +160,8 @@ def _targets(model: str, deployments: list[_Parameters], made: Import) -> list[T
             known = ", ".join(_PRESET_BY_PREFIX)
             made.wrong.append((f"model_list.{model}", f"names a provider that is not known here; known: {known}"))
         else:
-            targets.append({"upstream": _provider(preset, deployment, made), "model": name, "weight": deployment.weight})
+            name, entry = _entry(preset, name, deployment)
+            targets.append({"upstream": _provider(entry, made), "model": name, "weight": deployment.weight})
     return targets
 
 
@@ -145,14 +174,66 @@ def _split(name: str) -> tuple[str | None, str]:
     return next(vendors, None), name
 
 
-def _provider(preset: str, deployment: _Parameters, made: Import) -> str:
+def _entry(preset: str, model: str, given: _Parameters) -> tuple[str, Tree]:
+    """The model's name there, and the provider that serves it."""
+    base = given.api_base or given.base_url or (given.aws_bedrock_runtime_endpoint if preset == "bedrock" else None)
+    entry: Tree = {"base_url": _with_v1(base) if base and preset == "ollama" else base, "api_key": given.api_key}
+    if preset == "azure":
+        entry |= {"api_version": given.api_version}
+        if given.azure_ad_token:
+            entry |= {"api_key": given.azure_ad_token, "auth": "bearer"}
+        if model.startswith("claude"):
+            entry["dialect"] = "anthropic"
+    elif preset == "bedrock":
+        model, more = _at_bedrock(model, given)
+        entry |= more
+    elif preset == "vertex":
+        entry |= _at_vertex(model, given)
+    return model, {"preset": preset} | {member: value for member, value in entry.items() if value}
+
+
+def _at_bedrock(model: str, given: _Parameters) -> tuple[str, Tree]:
+    """LiteLLM lets the model begin with the way it is asked in, and with a region: `converse/…`, `us-west-2/…`."""
+    region, dialect = given.aws_region_name, None
+    first, slash, rest = model.partition("/")
+    while slash and (first in _BEDROCK_ROUTES or _REGION.fullmatch(first)):
+        if first == "invoke" and "anthropic." in rest:
+            dialect = "anthropic"
+        elif first not in _BEDROCK_ROUTES:
+            region = first
+        model = rest
+        first, slash, rest = model.partition("/")
+    return model, {
+        "region": region,
+        "dialect": dialect,
+        "access_key_id": given.aws_access_key_id,
+        "secret_access_key": given.aws_secret_access_key,
+        "session_token": given.aws_session_token,
+    }
+
+
+def _at_vertex(model: str, given: _Parameters) -> Tree:
+    account = given.vertex_credentials or given.vertex_ai_credentials
+    if isinstance(account, dict):
+        account = msgspec.json.encode(account).decode()
+    elif account and not account.startswith(("{", "os.environ/", "file:")):
+        account = f"file:{account}"
+    entry: Tree = {
+        "region": given.vertex_location or given.vertex_ai_location,
+        "project": given.vertex_project or given.vertex_ai_project,
+    }
+    if account:
+        entry["api_key"] = account
+    if model.startswith("claude"):
+        entry["dialect"] = "anthropic"
+    elif model.startswith(_OPEN_MODELS):
+        entry["dialect"] = "openai_chat"
+    return entry
+
+
+def _provider(entry: Tree, made: Import) -> str:
     """The name of the provider with this address and key; a new one is numbered when the preset's own name is taken."""
-    base = deployment.api_base or deployment.base_url
-    entry = {"preset": preset}
-    if base:
-        entry["base_url"] = _with_v1(base) if preset == "ollama" else base
-    if deployment.api_key:
-        entry["api_key"] = deployment.api_key
+    preset = entry["preset"]
     providers: Tree = made.tree["providers"]
     for name, known in providers.items():
         if known == entry:

@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from setpoint.app.layers import Reading, Secret, decode_struct, read_text, read_tree, resolve
+from setpoint.app.layers import Reading, Secret, Tree, decode_struct, read_text, read_tree, resolve
 from setpoint.app.litellm import convert, is_litellm
 from setpoint.app.presets import PRESETS, Preset
+from setpoint.app.vendor_variables import lay_vendors
 from setpoint.control.draft import Problem
-from setpoint.domain.plan import AuthStyle, BreakerLimits, CachePolicy, DialectName, Limits, Retries, Strategy, Timeouts
+from setpoint.domain.capabilities import STANDARD, Capabilities
+from setpoint.domain.plan import AuthStyle, BreakerLimits, CachePolicy, DialectName, Hosting, Limits, Retries, Strategy, Timeouts
 from setpoint.domain.principal import Role
 
 Environment = Literal["development", "staging", "production"]
@@ -74,7 +76,17 @@ class Provider(msgspec.Struct, frozen=True):
     dialect: DialectName | None = None
     base_url: str | None = None
     api_key: Secret | None = None
+    access_key_id: Secret | None = None
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
     auth: AuthStyle | None = None
+    also: tuple[DialectName, ...] | None = None
+    hosting: Hosting | None = None
+    region: str = ""
+    project: str = ""
+    api_version: str = ""
+    capabilities: Capabilities | None = None
+    """What it does differently in its dialects. Members that are left out are as in the preset."""
     unix_path: str | None = None
     headers: dict[str, str] = {}
     connections_max: int = 1024
@@ -101,6 +113,8 @@ class RouteSettings(msgspec.Struct, frozen=True):
     retries: Literal["default", "aggressive", "conservative", "none"] | Retries = "default"
     cache: CachePolicy | None = None
     """None: as the section `cache` says."""
+    untranslated: Literal["report", "refuse"] = "report"
+    """What to do when a target's dialect cannot say all that was asked."""
 
 
 class Cache(msgspec.Struct, frozen=True):
@@ -246,8 +260,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str], overrides: Iter
     _lay_environment(reading, environ)
     _lay_overrides(reading, overrides, profile)
     resolve(reading, environ, folder)
-    _lay_vendors(reading, environ)
-    sections = decode_struct(Sections, reading.tree, "", reading)
+    notices += lay_vendors(reading, environ)
+    sections = _with_capabilities(decode_struct(Sections, reading.tree, "", reading), reading.tree)
     reading.problems.extend(_cross_problems(sections, folder))
     if reading.problems:
         raise SettingsError(reading.problems)
@@ -280,31 +294,17 @@ def _lay_overrides(reading: Reading, overrides: Iterable[str], profile: str | No
         reading.put(("service", "environment"), profile, "--profile")
 
 
-def _lay_vendors(reading: Reading, environ: Mapping[str, str]) -> None:
-    """Vendors' own variables fill what is open, and switch on a provider that the file does not mention."""
-    providers = reading.tree.setdefault("providers", {})
-    if not isinstance(providers, dict):
-        return
-    for name, preset in PRESETS.items():
-        key = next((variable for variable in preset.key_variables if environ.get(variable)), None)
-        base = next((variable for variable in preset.base_variables if environ.get(variable)), None)
-        switched_on = key if preset.key_variables else base
-        entry = providers.get(name, {} if switched_on else _ABSENT)
-        if entry is None:
-            entry = {}
-        if isinstance(entry, dict) and entry.get("preset", name) == name:
-            providers[name] = entry
-            _fill(reading, name, entry, {"api_key": key, "base_url": base}, environ)
-
-
-_ABSENT = object()
-
-
-def _fill(reading: Reading, name: str, entry: dict[str, object], variables: dict[str, str | None], environ: Mapping[str, str]) -> None:
-    for member, variable in variables.items():
-        if variable and entry.get(member) is None:
-            entry[member] = environ[variable]
-            reading.origins[f"providers.{name}.{member}"] = variable
+def _with_capabilities(settings: Sections, tree: Tree) -> Sections:
+    """Lays the capabilities that were written over those of the preset."""
+    providers = dict(settings.providers)
+    for key, entry in tree["providers"].items() if providers else ():
+        name, provider = str(key), providers.get(str(key))
+        if provider is not None and provider.capabilities is not None:
+            made = provider.capabilities
+            written = {member: getattr(made, member) for member in made.__struct_fields__ if member in entry["capabilities"]}
+            known = capabilities_of(name, msgspec.structs.replace(provider, capabilities=None))
+            providers[name] = msgspec.structs.replace(provider, capabilities=msgspec.structs.replace(known, **written))
+    return msgspec.structs.replace(settings, providers=providers)
 
 
 def _cross_problems(settings: Sections, folder: Path) -> Iterable[Problem]:
@@ -316,6 +316,7 @@ def _cross_problems(settings: Sections, folder: Path) -> Iterable[Problem]:
             yield Problem(f"providers.{name}", f"is not a provider known by name ({', '.join(PRESETS)}); give it a base_url, or a preset")
         if name == "sim" and msgspec.structs.replace(provider, enabled=True) != Provider():
             yield Problem(f"providers.{name}", "takes nothing but `enabled`; address and prices of the simulated models are their own")
+        yield from _aws_problems(name, provider)
         if provider.ca_file is not None and not (folder / Path(provider.ca_file).expanduser()).is_file():
             yield Problem(f"providers.{name}.ca_file", f"there is no file {provider.ca_file}")
     tls = settings.server.tls
@@ -324,6 +325,17 @@ def _cross_problems(settings: Sections, folder: Path) -> Iterable[Problem]:
     if settings.service.environment == "production" and tls.cert is None and not tls.terminated_in_front:
         yield Problem("server.tls", "production listens with TLS: set cert and key, or terminated_in_front: true if a proxy does that")
     yield from _secret_problems(settings, folder)
+
+
+def _aws_problems(name: str, provider: Provider) -> Iterable[Problem]:
+    given = {"access_key_id": provider.access_key_id, "secret_access_key": provider.secret_access_key}
+    missing = [member for member, value in given.items() if value is None]
+    if len(missing) == 1:
+        yield Problem(f"providers.{name}.{missing[0]}", "is missing; access_key_id and secret_access_key belong together")
+    if len(missing) < 2 and preset_of(name, provider).auth != "aws":
+        yield Problem(f"providers.{name}.access_key_id", "is for `preset: bedrock`; others take an api_key")
+    if provider.session_token is not None and missing:
+        yield Problem(f"providers.{name}.session_token", "goes with access_key_id and secret_access_key")
 
 
 def _secret_problems(settings: Sections, folder: Path) -> Iterable[Problem]:
@@ -354,6 +366,27 @@ def _absolute(settings: Sections, folder: Path) -> Sections:
     )
 
 
+HOSTING: dict[str, Hosting] = {"azure": "azure", "bedrock": "bedrock", "vertex": "vertex"}
+"""Presets that are clouds. Every other provider is reached at its vendor's own paths."""
+
+
 def preset_of(name: str, provider: Provider) -> Preset:
     """The preset that `provider` takes its defaults from."""
-    return PRESETS[provider.preset or (name if name in PRESETS else "openai-compatible")]
+    return PRESETS[_preset_name(name, provider)]
+
+
+def hosting_of(name: str, provider: Provider) -> Hosting:
+    """Whose doors it stands behind."""
+    return provider.hosting or HOSTING.get(_preset_name(name, provider), "vendor")
+
+
+def capabilities_of(name: str, provider: Provider) -> Capabilities:
+    """What it does differently: as written, or as its preset says, which speaks of the preset's own dialect."""
+    preset = preset_of(name, provider)
+    return provider.capabilities or (preset.can if provider.dialect in {None, preset.dialect} else STANDARD)
+
+
+def _preset_name(name: str, provider: Provider) -> str:
+    """A preset that does not exist is complained of elsewhere."""
+    chosen = provider.preset or name
+    return chosen if chosen in PRESETS else "openai-compatible"
