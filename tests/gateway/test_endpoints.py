@@ -70,10 +70,10 @@ TABLE: list[tuple[Hosting, DialectName, Kind, str, str, str]] = [
         "/model/anthropic.claude-v1%3A0/invoke-with-response-stream",
     ),
     ("bedrock", "openai_chat", "chat", "openai.gpt-oss", "/openai/v1/chat/completions", ""),
-    ("bedrock", "openai_responses", "chat", "openai.gpt-oss", "/openai/v1/responses", ""),
     ("vertex", "gemini", "chat", "gemini-x", f"{G}:generateContent", f"{G}:streamGenerateContent?alt=sse"),
     ("vertex", "gemini", "count", "gemini-x", f"{G}:countTokens", "-"),
     ("vertex", "gemini_embeddings", "embeddings", "gemini-x", f"{G}:batchEmbedContents", "-"),
+    ("vertex", "vertex_embeddings", "embeddings", "gemini-x", f"{G}:predict", "-"),
     (
         "vertex",
         "anthropic",
@@ -239,6 +239,24 @@ def test_at_a_cloud_only_claude_speaks_anthropics_dialect(
 ) -> None:
     also: tuple[DialectName, ...] = () if home == "anthropic" else ("anthropic",)
     assert spoken(upstream(hosting=hosting, dialect=home, also=also), surface, model) == dialect
+
+
+@pytest.mark.parametrize(
+    ("model", "dialect"),
+    [
+        ("text-embedding-005", "vertex_embeddings"),
+        ("gemini-embedding-001", "vertex_embeddings"),
+        ("gemini-embedding-2", "gemini_embeddings"),
+        ("", "vertex_embeddings"),
+    ],
+)
+@pytest.mark.parametrize("surface", [EMBEDDINGS, GEMINI_EMBED, GEMINI_EMBED_BATCH, COHERE_EMBED])
+def test_the_older_models_of_vertex_embed_by_predict(surface: HotSurface, model: str, dialect: DialectName) -> None:
+    assert spoken(upstream(hosting="vertex", dialect="gemini"), surface, model) == dialect
+
+
+def test_claude_at_vertex_embeds_nothing() -> None:
+    assert spoken(upstream(hosting="vertex", dialect="anthropic"), EMBEDDINGS) is None
 
 
 def test_what_is_passed_on_goes_to_its_own_family_outside_of_the_paths_of_clouds() -> None:

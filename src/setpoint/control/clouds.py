@@ -11,7 +11,7 @@ from setpoint.wire.google_token import read_account
 SERVED: dict[Hosting, tuple[DialectName, ...]] = {
     "azure": ("openai_chat", "openai_responses", "openai_completions", "openai_embeddings"),
     "bedrock": ("bedrock_converse", "anthropic", "openai_chat"),
-    "vertex": ("gemini", "gemini_embeddings", "anthropic", "openai_chat"),
+    "vertex": ("gemini", "gemini_embeddings", "vertex_embeddings", "anthropic", "openai_chat"),
 }
 """The dialects that can be spoken at a cloud's doors."""
 _OWN_DOOR: dict[DialectName, frozenset[DialectName]] = {

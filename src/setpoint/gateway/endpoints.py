@@ -36,7 +36,7 @@ _FAMILIES: dict[DialectName, frozenset[DialectName]] = {
 _HOSTED: frozenset[Hosting] = frozenset({"vendor", "azure"})
 COUNTING: frozenset[DialectName] = frozenset({"anthropic", "gemini"})
 """Dialects with a way to ask how many tokens a prompt has."""
-MODEL_IN_PATH: frozenset[DialectName] = frozenset({"gemini", "gemini_embeddings", "bedrock_converse"})
+MODEL_IN_PATH: frozenset[DialectName] = frozenset({"gemini", "gemini_embeddings", "vertex_embeddings", "bedrock_converse"})
 """Dialects whose bodies do not name the model."""
 
 
@@ -56,6 +56,8 @@ def spoken(upstream: Upstream, surface: HotSurface, model: str = "") -> DialectN
     own = surface.dialect
     if surface.kind == "embeddings":
         comes_with = _EMBEDDINGS.get(upstream.dialect)
+        if comes_with == "gemini_embeddings" and upstream.hosting == "vertex":
+            return "gemini_embeddings" if _EMBEDS_CONTENT.search(model) else "vertex_embeddings"
         return own if own in (comes_with, *upstream.also) else comes_with
     if surface.kind == "passing":
         return own if passes_on(upstream, surface) else None
@@ -65,6 +67,8 @@ def spoken(upstream: Upstream, surface: HotSurface, model: str = "") -> DialectN
     return preferred if preferred in _CHAT else None
 
 
+_EMBEDS_CONTENT = re.compile(r"gemini-embedding-(?!001)|maas")
+"""Models of Vertex that are asked by embedContent; the older ones, and the others, by predict."""
 _CLAUDE_AT = {"vertex": re.compile(r"(?:anthropic/)?claude"), "bedrock": re.compile(r"(?:.*[./:])?anthropic\.")}
 
 
@@ -117,7 +121,7 @@ _COMPATIBLE: dict[DialectName, str] = {"gemini": "/openai", "cohere": "/compatib
 
 
 def _vendor(upstream: Upstream, dialect: DialectName, kind: Kind, model: str, *, single: bool) -> Endpoint:
-    if dialect in ("gemini", "gemini_embeddings"):
+    if dialect in ("gemini", "gemini_embeddings", "vertex_embeddings"):
         return _google(_collected(model, "models", "tunedModels"), dialect, kind, single=single)
     if dialect == "bedrock_converse":
         return _bedrock(dialect, model)
@@ -132,6 +136,8 @@ def _vendor(upstream: Upstream, dialect: DialectName, kind: Kind, model: str, *,
 def _google(place: str, dialect: DialectName, kind: Kind, *, single: bool) -> Endpoint:
     if kind == "count":
         return Endpoint(f"{place}:countTokens", "")
+    if dialect == "vertex_embeddings":
+        return Endpoint(f"{place}:predict", "")
     if dialect == "gemini_embeddings":
         return Endpoint(f"{place}:{'embedContent' if single else 'batchEmbedContents'}", "")
     return Endpoint(f"{place}:generateContent", f"{place}:streamGenerateContent?alt=sse")
