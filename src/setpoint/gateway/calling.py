@@ -127,7 +127,7 @@ class Calling:
             return answer
         if not answer.id:
             answer = msgspec.structs.replace(answer, id=answer_id(exchange))
-        return DIALECTS[target].encode_answer(answer, envelope.model, int(self._wall_s()))
+        return DIALECTS[target].encode_answer(answer, envelope.model, int(self._wall_s()), exchange.body)
 
     # ---- streams
 
@@ -141,7 +141,7 @@ class Calling:
         else:
             options = envelope.stream_options
             include_usage = options is not None and bool(options.include_usage)
-            renderer = DIALECTS[source].stream_renderer(envelope.model, int(self._wall_s()), include_usage)
+            renderer = DIALECTS[source].stream_renderer(envelope.model, int(self._wall_s()), include_usage, exchange.body)
             tap = TranslatingTap(DIALECTS[target].stream_decoder(), renderer, answer_id(exchange))
         if target == "anthropic" and candidate.line.upstream.hosting == "bedrock":
             tap = UnframingTap(BedrockFrames(), tap)

@@ -14,6 +14,7 @@ from setpoint.wire.dialect import Dialect, EmbeddingsDialect, Encoded, Metered
 from setpoint.wire.gemini import count_tokens as gemini_counting
 from setpoint.wire.gemini.dialect import GEMINI
 from setpoint.wire.gemini_embeddings.dialect import GEMINI_EMBEDDINGS, VERTEX_EMBEDDINGS
+from setpoint.wire.ollama.dialect import OLLAMA
 from setpoint.wire.ollama_embeddings.dialect import OLLAMA_EMBEDDINGS
 from setpoint.wire.openai_chat.dialect import OPENAI_CHAT
 from setpoint.wire.openai_completions.dialect import OPENAI_COMPLETIONS
@@ -41,6 +42,7 @@ DIALECTS: dict[DialectName, Dialect] = {
     "gemini": GEMINI,
     "bedrock_converse": BEDROCK_CONVERSE,
     "cohere": COHERE,
+    "ollama": OLLAMA,
 }
 EMBEDDINGS_DIALECTS: dict[DialectName, EmbeddingsDialect] = {
     "openai_embeddings": OPENAI_EMBEDDINGS,

@@ -223,7 +223,7 @@ class GatewayLane:
             body = fault.upstream_body
         else:
             body = SPOKEN[exchange.surface.dialect].render_fault(fault, exchange.request_id.hex())
-        return Answer(fault.http_status, body, headers=fault_lines(fault))
+        return Answer(fault.http_status, body, headers=fault_lines(fault, exchange.surface.dialect))
 
     def commit(self, exchange: Exchange, relay: Relay, headers: bytes) -> None:
         """A stream begins: its BEGIN record first, then its bytes."""
@@ -263,8 +263,9 @@ class GatewayLane:
     ) -> None:
         """Answer a request that never became an exchange, in the error shape its path suggests."""
         request_id = self._ids.next(self._clock.wall_ns()).hex()
-        body = SPOKEN[dialect or shape_of(path)].render_fault(fault, request_id)
-        lines = headers + fault_lines(fault) + b"x-setpoint-request-id: %b\r\n" % request_id.encode()
+        shape = dialect or shape_of(path)
+        body = SPOKEN[shape].render_fault(fault, request_id)
+        lines = headers + fault_lines(fault, shape) + b"x-setpoint-request-id: %b\r\n" % request_id.encode()
         self.meter.refused(fault)
         self.reply(connection, request, status or fault.http_status, b"application/json", body, lines)
 

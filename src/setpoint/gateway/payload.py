@@ -10,6 +10,7 @@ from setpoint.gateway.exchange import Exchange
 from setpoint.gateway.published import Candidate
 from setpoint.wire.bedrock_invoke import bedrock_body, vertex_body
 from setpoint.wire.dialect import Encoded
+from setpoint.wire.gemini_embeddings.rename import with_model
 from setpoint.wire.openai_chat.stream_usage import ask_for_stream_usage
 from setpoint.wire.splice import remove_members, replace_model, set_members
 
@@ -53,6 +54,8 @@ def payload_for(exchange: Exchange, candidate: Candidate) -> Payload | Fault:
     if candidate.relays:
         if dialect not in MODEL_IN_PATH:
             body = _named(body, exchange, candidate)
+        elif dialect == "gemini_embeddings" and candidate.model != envelope.model:
+            body = with_model(body, candidate.model)
         if stream and dialect in _ASKS_FOR_USAGE and candidate.line.upstream.can.stream_usage == "ask" and not _asked_for_usage(envelope):
             body = ask_for_stream_usage(body)
             hide_usage = True

@@ -222,7 +222,7 @@ class Published:
         for target in route.targets:
             line = self.lines[target.upstream]
             name = target.model.replace("*", rest) if target.model else rest
-            dialect = spoken(line.upstream, surface)
+            dialect = spoken(line.upstream, surface, name)
             if dialect is None:
                 continue
             price = find_price(self.plan.prices, line.upstream.provider, name)

@@ -5,10 +5,12 @@ from collections.abc import Iterable
 
 from setpoint.domain.faults import Fault
 from setpoint.domain.money import NANOUSD_PER_USD
+from setpoint.domain.plan import DialectName
 from setpoint.domain.trace import CacheTier
 from setpoint.gateway.exchange import Answer, Exchange
 from setpoint.gateway.server import Request
 from setpoint.gateway.surfaces import JSON
+from setpoint.wire.bedrock_converse.faults import error_code
 
 STATUS_LINES: dict[int, bytes] = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 STATUS_LINES[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
@@ -131,9 +133,11 @@ def stream_head(exchange: Exchange, headers: bytes, date_line: bytes, *, keep_al
     )
 
 
-def fault_lines(fault: Fault) -> bytes:
-    """Headers that belong to a fault."""
+def fault_lines(fault: Fault, dialect: DialectName = "openai_chat") -> bytes:
+    """Headers that belong to a fault; AWS's clients look for its name in one."""
     lines = b"x-setpoint-error-code: %d\r\n" % fault.code
+    if dialect == "bedrock_converse":
+        lines += b"x-amzn-errortype: %b\r\n" % error_code(fault).encode()
     if fault.retry_after_s is not None:
         whole_s = max(1, -int(-fault.retry_after_s // 1))
         lines += b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (whole_s, max(1, int(fault.retry_after_s * 1000 + 0.999)))

@@ -133,15 +133,17 @@ class Dialect(Metered, Protocol):
 
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault: ...
 
-    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int) -> bytes:
-        """`model` is the name shown to the client."""
+    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int, asked: bytes = b"") -> bytes:
+        """`model` is the name shown to the client, `asked` its request's body: in some dialects answers repeat it."""
         ...
 
     def tap(self, hide_usage: bool = False) -> StreamTap: ...
 
     def stream_decoder(self) -> StreamDecoder: ...
 
-    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> StreamRenderer: ...
+    def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> StreamRenderer:
+        """`asked` as in `encode_answer`."""
+        ...
 
     def render_stream_fault(self, fault: Fault, request_id: str) -> bytes:
         """The dialect's own error event for a stream that has begun; nothing may follow it."""

@@ -26,7 +26,7 @@ class Anthropic:
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault:
         return answers.decode_answer(body)
 
-    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int) -> bytes:
+    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int, asked: bytes = b"") -> bytes:
         return answers.encode_answer(answer, model, created_s)
 
     def read_usage(self, body: bytes) -> AnswerFacts:
@@ -38,7 +38,7 @@ class Anthropic:
     def stream_decoder(self) -> MessagesStreamDecoder:
         return MessagesStreamDecoder()
 
-    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> MessagesStreamRenderer:
+    def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> MessagesStreamRenderer:
         """Usage is part of every stream, and nothing in it has a time."""
         return MessagesStreamRenderer(model)
 

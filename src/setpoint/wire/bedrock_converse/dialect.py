@@ -27,7 +27,7 @@ class BedrockConverse:
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault:
         return answers.decode_answer(body)
 
-    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int) -> bytes:
+    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int, asked: bytes = b"") -> bytes:
         return answers.encode_answer(answer)
 
     def read_usage(self, body: bytes) -> AnswerFacts:
@@ -39,7 +39,7 @@ class BedrockConverse:
     def stream_decoder(self) -> ConverseStreamDecoder:
         return ConverseStreamDecoder()
 
-    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> ConverseStreamRenderer:
+    def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> ConverseStreamRenderer:
         """Usage is part of every stream, and nothing in it has a name or a time."""
         return ConverseStreamRenderer()
 

@@ -134,14 +134,24 @@ def _kind(status: int, code: str, said: str) -> FaultKind:
     return kind_of(status, said)
 
 
+_BY_STATUS = {401: "UnrecognizedClientException", 403: "AccessDeniedException", 404: "ResourceNotFoundException", 429: _THROTTLING}
+
+
+def error_code(fault: Fault) -> str:
+    """The name by which AWS's clients choose an exception. A refusal without a name of its own is known by its status."""
+    if fault.kind is FaultKind.upstream_refused:
+        return _BY_STATUS.get(fault.http_status, _VALIDATION)
+    return _CODES.get(fault.kind, "InternalServerException")
+
+
 def render_bedrock_fault(fault: Fault, request_id: str) -> bytes:
     """The body of an error answer, with who is at fault in words."""
-    return _encode({"__type": _CODES.get(fault.kind, "InternalServerException"), "message": _words(fault, request_id)})
+    return _encode({"__type": error_code(fault), "message": _words(fault, request_id)})
 
 
 def render_bedrock_stream_fault(fault: Fault, request_id: str) -> bytes:
     """The frame that ends a broken stream; no metadata follows."""
-    name = _IN_STREAMS.get(_CODES.get(fault.kind, "InternalServerException"), "validationException")
+    name = _IN_STREAMS.get(error_code(fault), "validationException")
     return encode_frame(
         {":exception-type": name, ":content-type": "application/json", ":message-type": "exception"},
         _encode({"message": _words(fault, request_id)}),

@@ -26,7 +26,7 @@ class Cohere:
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault:
         return answers.decode_answer(body)
 
-    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int) -> bytes:
+    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int, asked: bytes = b"") -> bytes:
         return answers.encode_answer(answer)
 
     def read_usage(self, body: bytes) -> AnswerFacts:
@@ -38,7 +38,7 @@ class Cohere:
     def stream_decoder(self) -> ChatStreamDecoder:
         return ChatStreamDecoder()
 
-    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> ChatStreamRenderer:
+    def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> ChatStreamRenderer:
         return ChatStreamRenderer()
 
     def classify_fault(self, status: int, headers: Mapping[str, str], body: bytes, now_unix_s: float) -> Fault:

@@ -29,7 +29,7 @@ class Gemini:
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault:
         return answers.decode_answer(body)
 
-    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int) -> bytes:
+    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int, asked: bytes = b"") -> bytes:
         return answers.encode_answer(answer, model, created_s)
 
     def read_usage(self, body: bytes) -> AnswerFacts:
@@ -42,7 +42,7 @@ class Gemini:
     def stream_decoder(self) -> GeminiStreamDecoder:
         return GeminiStreamDecoder()
 
-    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> GeminiStreamRenderer:
+    def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> GeminiStreamRenderer:
         return GeminiStreamRenderer(model, created_s)
 
     def classify_fault(self, status: int, headers: Mapping[str, str], body: bytes, now_unix_s: float) -> Fault:

@@ -10,6 +10,7 @@ from setpoint.wire.openai_responses.facts import IncompleteDetails, UsageShape, 
 from setpoint.wire.openai_responses.faults import fault_inside
 from setpoint.wire.openai_responses.items_in import Parts
 from setpoint.wire.openai_responses.items_out import Item, items_of
+from setpoint.wire.openai_responses.repeated import repeated
 from setpoint.wire.openai_responses.words import finish_of, id_core, response_id, status_of
 from setpoint.wire.openai_responses.words import service_tier as tier_of
 
@@ -70,18 +71,18 @@ def reason_of(answer: Answer) -> str:
     return (answer.incomplete_details and answer.incomplete_details.reason) or ""
 
 
-def encode_answer(answer: ChatAnswer, model: str, created_s: int) -> bytes:
+def encode_answer(answer: ChatAnswer, model: str, created_s: int, asked: bytes = b"") -> bytes:
     refused = any(isinstance(part, Refusal) for part in answer.parts)
     status, reason = status_of(answer.finish, refused)
     items = items_of(answer.parts, id_core(answer.id), answer.logprobs)
     if items and status == "incomplete" and isinstance(last := items[-1], dict) and "status" in last:
         last["status"] = status
-    made = response_object(response_id(answer.id), model, answer.created_s or created_s)
+    made = response_object(response_id(answer.id), model, answer.created_s or created_s, asked)
     return _encode(made | ending(status, reason, items, answer.usage, answer.service_tier))
 
 
-def response_object(given_id: str, model: str, created_s: int) -> Json:
-    """The members every response object has. Those that repeat the request are not known here and say the defaults."""
+def response_object(given_id: str, model: str, created_s: int, asked: bytes) -> Json:
+    """The members every response object has; `asked` is the request some of them repeat."""
     return {
         "id": given_id,
         "object": "response",
@@ -109,7 +110,7 @@ def response_object(given_id: str, model: str, created_s: int) -> Json:
         "usage": None,
         "user": None,
         "metadata": {},
-    }
+    } | repeated(asked)
 
 
 def ending(status: str, reason: str | None, items: list[Item], usage: Usage | None, service_tier: str | None) -> Json:

@@ -28,8 +28,8 @@ class OpenAIResponses:
     def decode_answer(self, body: bytes) -> ChatAnswer | Fault:
         return answers.decode_answer(body)
 
-    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int) -> bytes:
-        return answers.encode_answer(answer, model, created_s)
+    def encode_answer(self, answer: ChatAnswer, model: str, created_s: int, asked: bytes = b"") -> bytes:
+        return answers.encode_answer(answer, model, created_s, asked)
 
     def read_usage(self, body: bytes) -> AnswerFacts:
         return facts.read_usage(body)
@@ -41,8 +41,8 @@ class OpenAIResponses:
     def stream_decoder(self) -> ResponsesStreamDecoder:
         return ResponsesStreamDecoder()
 
-    def stream_renderer(self, model: str, created_s: int, include_usage: bool) -> ResponsesStreamRenderer:
-        return ResponsesStreamRenderer(model, created_s)
+    def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> ResponsesStreamRenderer:
+        return ResponsesStreamRenderer(model, created_s, asked)
 
     def classify_fault(self, status: int, headers: Mapping[str, str], body: bytes, now_unix_s: float) -> Fault:
         return classify_openai_fault(status, headers, body, now_unix_s)

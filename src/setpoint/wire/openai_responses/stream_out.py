@@ -74,6 +74,7 @@ class ResponsesStreamRenderer:
         "_calls",
         "_content",
         "_core",
+        "_asked",
         "_created_s",
         "_events",
         "_model",
@@ -85,7 +86,8 @@ class ResponsesStreamRenderer:
         "_usage",
     )
 
-    def __init__(self, model: str, created_s: int) -> None:
+    def __init__(self, model: str, created_s: int, asked: bytes = b"") -> None:
+        self._asked = asked
         self._model = model
         self._created_s = created_s
         self._begun = False
@@ -126,7 +128,7 @@ class ResponsesStreamRenderer:
     def _begin(self, event: Started) -> None:
         self._begun = True
         self._core = self._calls.core = id_core(event.id)
-        self._response = response_object(response_id(event.id), self._model, event.created_s or self._created_s)
+        self._response = response_object(response_id(event.id), self._model, event.created_s or self._created_s, self._asked)
         self._events.emit(b"response.created", {"response": self._response})
         self._events.emit(b"response.in_progress", {"response": self._response})
 
