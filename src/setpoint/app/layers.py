@@ -82,7 +82,7 @@ def read_text(text: str, where: str, reading: Reading) -> object:
     if text[:1] not in {"[", "{"}:
         return text
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         reading.complain(where, f"looks like a list or section, but is not one in YAML: {getattr(error, 'problem', error)}")
         return None
@@ -106,7 +106,7 @@ def read_tree(path: Path, reading: Reading) -> None:
         reading.complain(str(path), f"is larger than {CONFIG_BYTES_MAX} bytes")
         return
     try:
-        tree = tomllib.loads(text) if path.suffix == ".toml" else yaml.load(text, _NoDoubles)  # noqa: S506 - a SafeLoader
+        tree = tomllib.loads(text) if path.suffix == ".toml" else yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         reading.complain(str(path), " ".join(str(error).split()))
         return
@@ -116,7 +116,7 @@ def read_tree(path: Path, reading: Reading) -> None:
     reading.tree = tree or {}
 
 
-class _NoDoubles(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):
     """YAML lets a key be written twice and keeps the last; then half of a configuration is silently gone. And it takes `2024-10-21`, a
     version, for a date; no setting is one."""
 
