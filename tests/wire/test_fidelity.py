@@ -9,6 +9,7 @@ from anthropic.types import Message as AnthropicMessage
 from anthropic.types import RawMessageStreamEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import TypeAdapter
 
@@ -238,6 +239,20 @@ def test_only_anthropics_own_citations_go_back_to_it() -> None:
     back = request_of(ANTHROPIC, chat({"role": "assistant", "content": shown}, {"role": "user", "content": "y"}))
     body, losses = said(ANTHROPIC, back)
     assert (body["messages"][1]["content"], losses) == ("One", ("citations (of earlier turns)",))
+
+
+def test_the_vendors_own_client_puts_lists_of_a_stream_together() -> None:
+    events: list[StreamEvent] = [Started("x", "m"), ThinkingDelta("t"), ThinkingDelta(signature="anthropic:s"),
+                                 ThinkingDelta(redacted="anthropic:d")]  # fmt: skip
+    for no in range(3):
+        events += [TextDelta(f"text {no}"), Cited(Citation(f"https://{no}/", "T")), TextEnded()]
+    state: ChatCompletionStreamState[Any] = ChatCompletionStreamState()
+    for event in SseDecoder().feed(stream(OPENAI_CHAT, [*events, Finished("stop")])):
+        if event.data != b"[DONE]":
+            state.handle_chunk(ChatCompletionChunk.model_validate_json(event.data))
+    made = json.loads(state.get_final_completion().choices[0].message.model_dump_json())
+    assert [item["url_citation"]["url"] for item in made["annotations"]] == ["https://0/", "https://1/", "https://2/"]
+    assert [item["type"] for item in made["thinking_blocks"]] == ["thinking", "redacted_thinking"]
 
 
 # -------------------------------------------------------------------------------------------------------------- signatures

@@ -3,7 +3,8 @@
 One chunk an event: the role first, the finish reason after the last delta, then usage (when asked for) in a chunk without choices, then
 [DONE]. Everything but the delta is the same in all chunks of a stream, so it is encoded once.
 
-Citations wait until their part of text is over, since their range may be all of it. The service tier stands in the last chunk.
+Citations wait until their part of text is over, since their range may be all of it. The service tier stands in the last chunk. Entries of
+lists are numbered: OpenAI's own client puts a list together by the `index` of its entries, and fails on one without.
 """
 
 import msgspec
@@ -39,6 +40,7 @@ from setpoint.wire.openai_shapes import shape_of
 from setpoint.wire.signatures import own
 
 _encode = msgspec.json.Encoder().encode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class ChatStreamRenderer:
@@ -49,6 +51,7 @@ class ChatStreamRenderer:
         "_citations",
         "_created_s",
         "_head",
+        "_listed",
         "_include_usage",
         "_model",
         "_over",
@@ -72,6 +75,7 @@ class ChatStreamRenderer:
         self._citations: list[Citation] = []
         self._chars = 0
         self._part_at = 0
+        self._listed: dict[str, int] = {}
 
     def render(self, event: StreamEvent) -> bytes:
         if self._over:
@@ -129,7 +133,7 @@ class ChatStreamRenderer:
             return self._texts(b'{"refusal":', event.text)
         shown = self._texts(b'{"reasoning_content":', event.text) if event.text else b""
         if event.signature or event.redacted:
-            shown += self._chunk(_encode({"thinking_blocks": [block_shown("", event.signature, event.redacted)]}))
+            shown += self._entry("thinking_blocks", _encode(block_shown("", event.signature, event.redacted)))
         return shown
 
     def _call(self, event: ToolCallStarted) -> bytes:
@@ -160,9 +164,17 @@ class ChatStreamRenderer:
     def _end_part(self) -> bytes:
         citations, self._citations = self._citations, []
         start, self._part_at = self._part_at, self._chars
-        if not citations:
-            return b""
-        return self._chunk(_encode({"annotations": [written(citation, start, self._chars - start) for citation in citations]}))
+        return b"".join([self._entry("annotations", _encode(written(citation, start, self._chars - start))) for citation in citations])
+
+    def _entry(self, member: str, entry: bytes) -> bytes:
+        """One entry, a JSON object, of a list of the message."""
+        no = self._listed.get(member, 0)
+        self._listed[member] = no + 1
+        members = _members(entry)
+        numbered: object = msgspec.Raw(entry)
+        if bytes(members.pop("index", msgspec.Raw())) != b"%d" % no:
+            numbered = {"index": no} | members
+        return self._chunk(_encode({member: [numbered]}))
 
     def _foreign(self, part: Foreign) -> bytes:
         if part.dialect != "openai_chat":
@@ -174,7 +186,7 @@ class ChatStreamRenderer:
         if part.kind in MESSAGE_MEMBERS:
             return self._chunk(_encode({part.kind: raw}))
         member = {"annotation": "annotations", "reasoning.encrypted": "reasoning_details"}.get(part.kind)
-        return self._chunk(_encode({member: [raw]})) if member else b""
+        return self._entry(member, part.raw) if member else b""
 
     def _texts(self, before: bytes, text: str) -> bytes:
         return b"".join([self._chunk(before + _encode(piece) + b"}") for piece in pieces(text, DELTA_BYTES_MAX)])
