@@ -220,6 +220,7 @@ def test_many_exchanges_wait_for_one_token() -> None:
         w.loop.spin()
         ups = [wire for wire in w.loop.wires if b"rawPredict" in wire.sent]
         assert [headers_of(up.sent)["authorization"] for up in ups] == ["Bearer ya29.one"] * 5
+        assert b"".join(asked_for_token(w)).count(b"POST /token") == 1
 
 
 def test_a_token_is_kept_until_shortly_before_its_end() -> None:
