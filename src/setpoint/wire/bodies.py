@@ -59,7 +59,10 @@ def loss_names(extras: dict[str, bytes]) -> tuple[str, ...]:
 
 
 def as_object(text: str) -> msgspec.Raw:
-    """Arguments of a tool call as a JSON object: themselves, `{}` when empty, wrapped when they are no object."""
+    """Arguments of a tool call as a JSON object: themselves, `{}` when empty, wrapped when they are no object.
+
+    Always on one line: models write line ends between members, and a stream's lines must not be broken by them.
+    """
     if not text or text.isspace():
         return msgspec.Raw(b"{}")
     raw = text.encode("utf-8", "replace")
@@ -67,6 +70,8 @@ def as_object(text: str) -> msgspec.Raw:
         _members(raw)
     except msgspec.DecodeError:
         return msgspec.Raw(_encode({INVALID_JSON: text}))
+    if b"\n" in raw or b"\r" in raw:
+        raw = msgspec.json.format(raw, indent=-1)
     return msgspec.Raw(raw)
 
 

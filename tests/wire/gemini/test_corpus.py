@@ -82,7 +82,10 @@ class Expected:
             feedback = chunk.get("promptFeedback")
             if feedback:
                 self.refusal, self.finish = feedback["blockReasonMessage"], "SAFETY"
-            counts.update({n: v - counts[n] for n, v in (chunk.get("usageMetadata") or {}).items() if n.endswith("TokenCount")})
+            counted = {n: v for n, v in (chunk.get("usageMetadata") or {}).items() if n.endswith("TokenCount")}
+            if counted.get("totalTokenCount") == sum(counted.get(name, 0) for name in COUNTS):
+                counts.clear()  # it adds up, so it leaves nothing out
+            counts.update({n: v - counts[n] for n, v in counted.items()})
         prompt, answer = counts["promptTokenCount"], counts["candidatesTokenCount"] + counts["thoughtsTokenCount"]
         self.tokens = prompt + counts["toolUsePromptTokenCount"], answer
 

@@ -100,7 +100,7 @@ def encode_answer(answer: ChatAnswer, model: str, created: int) -> bytes:
     refusals = "".join(part.text for part in answer.parts if isinstance(part, Refusal))
     filtered = answer.finish in {"content_filter", "refusal"}
     body: Json = {}
-    if refusals and filtered and all(isinstance(part, Refusal) for part in answer.parts):
+    if refusals and filtered and not any(isinstance(part, Text | ToolCall) for part in answer.parts):
         body["promptFeedback"] = {"blockReason": BLOCK_REASON, "blockReasonMessage": refusals}
     else:
         body["candidates"] = [_candidate(answer, refusals, filtered)]

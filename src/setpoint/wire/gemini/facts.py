@@ -26,6 +26,7 @@ class UsageShape(msgspec.Struct, gc=False, rename="camel"):
     candidates_token_count: int | None = None
     thoughts_token_count: int | None = None
     tool_use_prompt_token_count: int | None = None
+    total_token_count: int | None = None
     prompt_tokens_details: list[_Count] | None = None
     cache_tokens_details: list[_Count] | None = None
     candidates_tokens_details: list[_Count] | None = None
@@ -113,8 +114,11 @@ def usage_of(shape: UsageShape | None) -> Usage | None:
 
 
 def merged(before: UsageShape | None, now: UsageShape) -> UsageShape:
-    """Each chunk of a stream counts all so far, but some leave out members that an earlier one had."""
-    if before is None:
+    """Each chunk of a stream counts all so far, but some leave out members that an earlier one had.
+
+    Where what a chunk does say adds up to its own total, nothing is left out.
+    """
+    if before is None or _is_whole(now):
         return now
     values = [getattr(now, name) for name in UsageShape.__struct_fields__]
     if None not in values:
@@ -122,6 +126,11 @@ def merged(before: UsageShape | None, now: UsageShape) -> UsageShape:
     return UsageShape(
         *[value if value is not None else getattr(before, name) for name, value in zip(UsageShape.__struct_fields__, values, strict=True)]
     )
+
+
+def _is_whole(shape: UsageShape) -> bool:
+    counts = (shape.prompt_token_count, shape.candidates_token_count, shape.thoughts_token_count, shape.tool_use_prompt_token_count)
+    return shape.total_token_count is not None and shape.total_token_count == sum(count or 0 for count in counts)
 
 
 def shape_of(usage: Usage | None, tier: str | None = None) -> dict[str, object]:
