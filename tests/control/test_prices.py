@@ -124,3 +124,17 @@ def test_two_independent_tables_agree_on_most_models_of_two_vendors() -> None:
             different += 1
     assert same + different > 50
     assert same / (same + different) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("bedrock", "anthropic.claude-3-5-haiku-20241022-v1:0"),
+        ("gemini", "gemini-2.5-flash"),
+        ("moonshot", "kimi-k2-0905-preview"),
+        ("vertex", "gemini-2.5-flash"),
+        ("xai", "grok-3"),
+    ],
+)
+def test_providers_that_the_table_calls_otherwise_are_found_in_it(provider: str, model: str) -> None:
+    assert find_price(price_book((provider,), AT), provider, model) is not None

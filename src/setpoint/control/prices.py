@@ -36,7 +36,13 @@ PICOUSD_PER_TOKEN = 1_000_000
 PICOUSD_PER_REQUEST = 1_000_000_000
 """of one dollar a thousand requests"""
 
-_TABLE_NAMES = {"xai": "x-ai"}
+_TABLE_NAMES = {
+    "bedrock": "aws",
+    "gemini": "google",
+    "moonshot": "moonshotai",
+    "vertex": "google",
+    "xai": "x-ai",
+}
 """Providers that the table calls otherwise than we do."""
 _CLASSES = {
     "input_mtok": "input",

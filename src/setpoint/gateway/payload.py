@@ -10,6 +10,7 @@ from setpoint.gateway.exchange import Exchange
 from setpoint.gateway.published import Candidate
 from setpoint.wire.bedrock_invoke import bedrock_body, vertex_body
 from setpoint.wire.dialect import Encoded
+from setpoint.wire.gemini.count_tokens import encode_vertex_count_request
 from setpoint.wire.gemini_embeddings.rename import with_model
 from setpoint.wire.openai_chat.stream_usage import ask_for_stream_usage
 from setpoint.wire.splice import remove_members, replace_model, set_members
@@ -118,7 +119,11 @@ def _encoded(exchange: Exchange, candidate: Candidate, body: bytes, *, stream: b
         return wanted if isinstance(wanted, Fault) else EMBEDDINGS_DIALECTS[target].encode_request(wanted, candidate.model)
     if surface.kind == "count":
         counted = COUNTERS[source].decode_count_request(body)
-        return counted if isinstance(counted, Fault) else COUNTERS[target].encode_count_request(counted, candidate.model)
+        if isinstance(counted, Fault):
+            return counted
+        if candidate.line.upstream.hosting == "vertex":
+            return encode_vertex_count_request(counted, candidate.model)
+        return COUNTERS[target].encode_count_request(counted, candidate.model)
     request = DIALECTS[source].decode_request(body)
     if isinstance(request, Fault):
         return request
