@@ -585,7 +585,7 @@ def comparable_answer(answer: ChatAnswer) -> dict[str, Any]:
 def comparable_part(part: Part) -> Part:
     """Sources that Perplexity lists beside the answer are said as annotations, which OpenAI's clients know."""
     if isinstance(part, ToolCall):
-        return msgspec.structs.replace(part, arguments=part.arguments or "{}")
+        return msgspec.structs.replace(part, arguments=json.dumps(arguments(part.arguments)))
     if isinstance(part, Text) and any(citation.dialect != "anthropic" for citation in part.citations):
         return msgspec.structs.replace(part, citations=tuple(comparable_citation(c, len(part.text)) for c in part.citations))
     return part

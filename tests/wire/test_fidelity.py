@@ -406,6 +406,19 @@ def test_members_of_the_message_come_back() -> None:
     assert {name: streamed[name] for name in members} == members
 
 
+def test_line_ends_in_what_is_carried_do_not_break_an_event() -> None:
+    place = json.dumps(PLACES[0][0], indent=2).encode()
+    own = Foreign("server_tool_use", "anthropic", b'{"type": "server_tool_use",\r\n "id": "s", "name": "web_search", "input": {}}')
+    events: list[StreamEvent] = [Started("x", "m"), ForeignShown(own), TextDelta("a"), Cited(Citation(dialect="anthropic", raw=place)),
+                                 ForeignShown(Foreign("message.container", "anthropic", b'{"id":\n"c","expires_at":"2026-01-01T00:00:00Z"}')), Finished("stop")]  # fmt: skip
+    body = json.loads(ANTHROPIC.encode_answer(heard(ANTHROPIC, events), "m", 1))
+    assert (body["content"][0]["id"], body["content"][1]["citations"], body["container"]["id"]) == ("s", [PLACES[0][0]], "c")
+    spoken = Foreign("audio", "openai_chat", b'{"id":\n"a1"}')
+    note = Foreign("annotation", "openai_chat", b'{"type":\n"file"}')
+    told_again = heard(OPENAI_CHAT, [Started("x", "m"), TextDelta("a"), ForeignShown(spoken), ForeignShown(note), Finished("stop")])
+    assert [part.kind for part in told_again.parts if isinstance(part, Foreign)] == ["audio", "annotation"]
+
+
 def test_a_compaction_that_streams_is_one_block() -> None:
     def event(kind: str, **more: Any) -> bytes:
         return f"event: {kind}\ndata: {json.dumps({'type': kind, **more})}\n\n".encode()

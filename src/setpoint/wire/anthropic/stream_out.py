@@ -255,4 +255,7 @@ class MessagesStreamRenderer:
 
 
 def _named(kind: bytes, members: bytes) -> bytes:
+    """Line ends can only stand in what is carried raw; there they are white space, and an event has to be one line."""
+    if b"\n" in members or b"\r" in members:
+        members = msgspec.json.format(b"{" + members + b"}", indent=-1)[1:-1]
     return b"event: " + kind + b'\ndata: {"type":"' + kind + b'",' + members + b"}\n\n"

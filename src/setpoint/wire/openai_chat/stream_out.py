@@ -112,6 +112,10 @@ class ChatStreamRenderer:
         self._head = self._before_choices + b'{"index":0,"delta":'
         return self._chunk(b'{"role":"assistant","content":"","refusal":null}')
 
+    def _raw_chunk(self, delta: bytes) -> bytes:
+        """A delta with something carried raw: line ends are white space there, and an event has to be one line."""
+        return self._chunk(msgspec.json.format(delta, indent=-1) if b"\n" in delta or b"\r" in delta else delta)
+
     def _chunk(self, delta: bytes) -> bytes:
         return self._head + delta + b',"logprobs":null,"finish_reason":null}]' + self._tail
 
@@ -174,7 +178,7 @@ class ChatStreamRenderer:
         numbered: object = msgspec.Raw(entry)
         if bytes(members.pop("index", msgspec.Raw())) != b"%d" % no:
             numbered = {"index": no} | members
-        return self._chunk(_encode({member: [numbered]}))
+        return self._raw_chunk(_encode({member: [numbered]}))
 
     def _foreign(self, part: Foreign) -> bytes:
         if part.dialect != "openai_chat":
@@ -182,9 +186,9 @@ class ChatStreamRenderer:
         raw = msgspec.Raw(part.raw)
         if part.kind == "custom_tool_call":
             self._calls += 1
-            return self._chunk(b'{"tool_calls":[{"index":%d,' % (self._calls - 1) + part.raw[1:] + b"]}")
+            return self._raw_chunk(b'{"tool_calls":[{"index":%d,' % (self._calls - 1) + part.raw[1:] + b"]}")
         if part.kind in MESSAGE_MEMBERS:
-            return self._chunk(_encode({part.kind: raw}))
+            return self._raw_chunk(_encode({part.kind: raw}))
         member = {"annotation": "annotations", "reasoning.encrypted": "reasoning_details"}.get(part.kind)
         return self._entry(member, part.raw) if member else b""
 
