@@ -98,7 +98,7 @@ class ClientRaisedError(Exception):
 
 
 class ClientProcess:
-    """A driver and its client, running until `end`."""
+    """A driver and its client, running until `end`. `deeds` is what it is driven to."""
 
     def __init__(self, client: Client, url: str, key: str, models: list[str], folder: Path, ca_file: str = "") -> None:
         self.client = client
@@ -121,8 +121,8 @@ class ClientProcess:
         self._process = subprocess.Popen(
             client.command(), cwd=folder, env=environ | client.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
         )
-        deeds = set(self._read())
-        assert not deeds & set(client.cannot), f"{client.name} is driven to more than it is asked"
+        self.deeds: list[str] = self._read()
+        assert not set(self.deeds) & set(client.cannot), f"{client.name} is driven to more than it is asked"
 
     def do(self, deed: str, **given: Any) -> Any:
         """What the client gave back. Raises ClientRaisedError when it raised."""

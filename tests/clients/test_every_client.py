@@ -63,16 +63,16 @@ def clients(*deeds: str) -> pytest.MarkDecorator:
 
 def test_it_chats(client: ClientProcess, up: FakeUpstream, model: str) -> None:
     up.says(text(*PIECES, input_tokens=11, output_tokens=4))
-    gave = client.do("chat", model=model, prompt="Grüß Gott")
+    gave = client.do("chat", model=model, prompt="Grüß Gott", limit=77)
     assert gave == {"text": "".join(PIECES), "input": 11, "output": 4}
-    assert [seen.asked.prompt for seen in up.seen] == ["Grüß Gott"]
+    assert [(seen.asked.prompt, seen.asked.max_tokens) for seen in up.seen] == [("Grüß Gott", 77)]
 
 
 def test_it_streams(client: ClientProcess, up: FakeUpstream, model: str) -> None:
     up.says(text(*PIECES, input_tokens=11, output_tokens=4))
-    gave = client.do("stream", model=model, prompt="Grüß Gott")
+    gave = client.do("stream", model=model, prompt="Grüß Gott", limit=77)
     assert gave == {"pieces": list(PIECES), "input": 11, "output": 4}
-    assert [seen.asked.prompt for seen in up.seen] == ["Grüß Gott"]
+    assert [(seen.asked.prompt, seen.asked.max_tokens) for seen in up.seen] == [("Grüß Gott", 77)]
 
 
 @clients("call")
@@ -124,7 +124,7 @@ def test_an_image_arrives_whole(client: ClientProcess, up: FakeUpstream, model: 
 def test_an_error_is_of_the_clients_own_class(client: ClientProcess, up: FakeUpstream, model: str, said: int, heard: int) -> None:
     up.says(status(said, "the fake provider said no"))
     with pytest.raises(ClientRaisedError) as caught:
-        client.do("chat", model=model, prompt="hi")
+        client.do("chat", model=model, prompt="hi", limit=77)
     assert caught.value.kind in client.client.errors[heard].split(" or ")
     assert caught.value.status == heard
     assert "the fake provider said no" in caught.value.message
@@ -135,12 +135,12 @@ def test_a_stream_that_breaks_is_no_answer(client: ClientProcess, up: FakeUpstre
     up.says(text(*(f"word{no} " for no in range(20))))
     up.breaks(WireFault(fault, after_pieces=12))
     with pytest.raises(ClientRaisedError):
-        client.do("stream", model=model, prompt="hi")
+        client.do("stream", model=model, prompt="hi", limit=77)
 
 
 def test_a_model_nobody_serves_is_not_found(client: ClientProcess, scene: Scene) -> None:
     with pytest.raises(ClientRaisedError, match="unheard-of") as caught:
-        client.do("chat", model="gateway-unheard-of" if client.client.name == "llm" else "unheard-of", prompt="hi")
+        client.do("chat", model="gateway-unheard-of" if client.client.name == "llm" else "unheard-of", prompt="hi", limit=77)
     assert caught.value.status == (None if client.client.name == "llm" else NOT_FOUND)
 
 
@@ -165,7 +165,7 @@ TOO_LONG: dict[DialectName, Refusal] = {
 def test_a_prompt_that_is_too_long_is_told_apart(client: ClientProcess, up: FakeUpstream, model: str, dialect: DialectName) -> None:
     up.says(TOO_LONG[dialect])
     with pytest.raises(ClientRaisedError) as caught:
-        client.do("chat", model=model, prompt="hi")
+        client.do("chat", model=model, prompt="hi", limit=77)
     assert TELL_TOO_LONG[client.client.name] in (caught.value.kind, caught.value.code)
 
 

@@ -43,6 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
     schema: Document | None = None
     images: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -98,6 +99,7 @@ def asked(path: str, body: bytes) -> Asked:
         schema=reader.schema(said),
         images=tuple(part.image for part in parts if part.image),
         stop=tuple(reader.stop(said)),
+        max_tokens=reader.max_tokens(said),
     )
 
 
@@ -133,6 +135,10 @@ def _text_of(part: Any) -> str:
         if (found := _at(part, *path)) is not None:
             return found if isinstance(found, str) else msgspec.json.encode(found).decode()
     return part if isinstance(part, str) else ""
+
+
+def _whole(said: Any) -> int | None:
+    return said if isinstance(said, int) else None
 
 
 def _stops(said: Any) -> list[str]:
@@ -175,6 +181,10 @@ class _Reader:
     def stop(self, said: Document) -> list[str]:
         return _stops(said.get("stop") or said.get("stop_sequences"))
 
+    def max_tokens(self, said: Document) -> int | None:
+        found = (said.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
+        return next((limit for limit in found if limit is not None and _whole(limit) is not None), None)
+
 
 class _Ollama(_Reader):
     def schema(self, said: Document) -> Document | None:
@@ -183,6 +193,9 @@ class _Ollama(_Reader):
 
     def stop(self, said: Document) -> list[str]:
         return _stops(_at(said, "options", "stop"))
+
+    def max_tokens(self, said: Document) -> int | None:
+        return _whole(_at(said, "options", "num_predict"))
 
 
 class _Anthropic(_Reader):
@@ -245,6 +258,9 @@ class _Gemini(_Reader):
     def stop(self, said: Document) -> list[str]:
         return _stops(_at(said, "generationConfig", "stopSequences"))
 
+    def max_tokens(self, said: Document) -> int | None:
+        return _whole(_at(said, "generationConfig", "maxOutputTokens"))
+
 
 class _Responses(_Reader):
     def parts(self, said: Document) -> Iterator[_Part]:
@@ -296,6 +312,9 @@ class _Bedrock(_Reader):
 
     def stop(self, said: Document) -> list[str]:
         return _stops(_at(said, "inferenceConfig", "stopSequences"))
+
+    def max_tokens(self, said: Document) -> int | None:
+        return _whole(_at(said, "inferenceConfig", "maxTokens"))
 
 
 _READERS: dict[str, _Reader] = {

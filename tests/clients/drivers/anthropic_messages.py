@@ -23,13 +23,13 @@ def _text(message: Any) -> str:
     return "".join(block.text for block in message.content if block.type == "text")
 
 
-def chat(model: str, prompt: str) -> Any:
-    message = client.messages.create(model=model, messages=_says(prompt), max_tokens=100)
+def chat(model: str, prompt: str, limit: int) -> Any:
+    message = client.messages.create(model=model, messages=_says(prompt), max_tokens=limit)
     return {"text": _text(message), "input": message.usage.input_tokens, "output": message.usage.output_tokens}
 
 
-def stream(model: str, prompt: str) -> Any:
-    with client.messages.stream(model=model, messages=_says(prompt), max_tokens=100) as streaming:
+def stream(model: str, prompt: str, limit: int) -> Any:
+    with client.messages.stream(model=model, messages=_says(prompt), max_tokens=limit) as streaming:
         pieces = list(streaming.text_stream)
         usage = streaming.get_final_message().usage
     return {"pieces": pieces, "input": usage.input_tokens, "output": usage.output_tokens}

@@ -35,13 +35,14 @@ def _used(usage: Any) -> dict[str, int]:
     return {"input": usage["inputTokens"], "output": usage["outputTokens"]}
 
 
-def chat(model: str, prompt: str) -> Any:
-    answer = client.converse(modelId=model, messages=_says({"text": prompt}), inferenceConfig={"maxTokens": 100})
+def chat(model: str, prompt: str, limit: int) -> Any:
+    answer = client.converse(modelId=model, messages=_says({"text": prompt}), inferenceConfig={"maxTokens": limit})
     return {"text": _text(_content(answer)), **_used(answer["usage"])}
 
 
-def stream(model: str, prompt: str) -> Any:
-    events = list(client.converse_stream(modelId=model, messages=_says({"text": prompt}))["stream"])
+def stream(model: str, prompt: str, limit: int) -> Any:
+    asked = {"modelId": model, "messages": _says({"text": prompt}), "inferenceConfig": {"maxTokens": limit}}
+    events = list(client.converse_stream(**asked)["stream"])
     deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
     usage = next(event["metadata"]["usage"] for event in events if "metadata" in event)
     return {"pieces": [delta["text"] for delta in deltas if "text" in delta], **_used(usage)}

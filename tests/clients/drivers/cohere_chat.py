@@ -23,13 +23,13 @@ def _used(usage: Any) -> dict[str, int]:
     return {"input": int(usage.tokens.input_tokens), "output": int(usage.tokens.output_tokens)}
 
 
-def chat(model: str, prompt: str) -> Any:
-    answer = client.chat(model=model, messages=_says(prompt), max_tokens=100, request_options=ONCE)
+def chat(model: str, prompt: str, limit: int) -> Any:
+    answer = client.chat(model=model, messages=_says(prompt), max_tokens=limit, request_options=ONCE)
     return {"text": _text(answer.message), **_used(answer.usage)}
 
 
-def stream(model: str, prompt: str) -> Any:
-    events: list[Any] = list(client.chat_stream(model=model, messages=_says(prompt), request_options=ONCE))
+def stream(model: str, prompt: str, limit: int) -> Any:
+    events: list[Any] = list(client.chat_stream(model=model, messages=_says(prompt), max_tokens=limit, request_options=ONCE))
     pieces = [event.delta.message.content.text for event in events if event.type == "content-delta"]
     return {"pieces": pieces, **_used(events[-1].delta.usage)}
 

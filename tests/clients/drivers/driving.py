@@ -2,8 +2,8 @@
 
 A line in is `{"do": "chat", "with": {...}}`, a line out `{"gave": ...}` or `{"raised": {...}}`. A driver offers, of what its client can do:
 
-    chat(model, prompt)             {"text", "input", "output"}: the answer and its tokens
-    stream(model, prompt)           {"pieces", "input", "output"}
+    chat(model, prompt, limit)      {"text", "input", "output"}: the answer and its tokens, of which it wants no more than the limit
+    stream(model, prompt, limit)    {"pieces", "input", "output"}
     call(model, prompt, stream)     {"calls": [[id, name, arguments]], "text"}: one turn with the tool `get_weather`
     loop(model, prompt)             {"text", "ran"}: turns until the model stops calling; `ran` are the cities asked for
     structure(model, prompt)        {"name", "population"}: an answer in this form

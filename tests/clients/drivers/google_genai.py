@@ -22,13 +22,14 @@ def _used(answer: Any) -> dict[str, int]:
     return {"input": usage.prompt_token_count, "output": usage.total_token_count - usage.prompt_token_count}
 
 
-def chat(model: str, prompt: str) -> Any:
-    answer = client.models.generate_content(model=model, contents=prompt)
+def chat(model: str, prompt: str, limit: int) -> Any:
+    answer = client.models.generate_content(model=model, contents=prompt, config=types.GenerateContentConfig(max_output_tokens=limit))
     return {"text": answer.text, **_used(answer)}
 
 
-def stream(model: str, prompt: str) -> Any:
-    chunks = list(client.models.generate_content_stream(model=model, contents=prompt))
+def stream(model: str, prompt: str, limit: int) -> Any:
+    config = types.GenerateContentConfig(max_output_tokens=limit)
+    chunks = list(client.models.generate_content_stream(model=model, contents=prompt, config=config))
     return {"pieces": [chunk.text for chunk in chunks if chunk.text], **_used(chunks[-1])}
 
 

@@ -32,13 +32,13 @@ def _used(message: Any) -> dict[str, int]:
     return {"input": message.usage_metadata["input_tokens"], "output": message.usage_metadata["output_tokens"]}
 
 
-def chat(model: str, prompt: str) -> Any:
-    message = _model(model).invoke(prompt)
+def chat(model: str, prompt: str, limit: int) -> Any:
+    message = _model(model, max_tokens=limit).invoke(prompt)
     return {"text": message.text, **_used(message)}
 
 
-def stream(model: str, prompt: str) -> Any:
-    chunks = list(_model(model, stream_usage=True).stream(prompt))
+def stream(model: str, prompt: str, limit: int) -> Any:
+    chunks = list(_model(model, stream_usage=True, max_tokens=limit).stream(prompt))
     whole = chunks[0]
     for chunk in chunks[1:]:
         whole += chunk

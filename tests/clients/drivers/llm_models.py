@@ -30,13 +30,13 @@ def _used(response: Any) -> dict[str, int]:
     return {"input": usage.input, "output": usage.output}
 
 
-def chat(model: str, prompt: str) -> Any:
-    response = _model(model).prompt(prompt, stream=False)
+def chat(model: str, prompt: str, limit: int) -> Any:
+    response = _model(model).prompt(prompt, stream=False, max_tokens=limit)
     return {"text": response.text(), **_used(response)}
 
 
-def stream(model: str, prompt: str) -> Any:
-    response = _model(model).prompt(prompt, stream=True)
+def stream(model: str, prompt: str, limit: int) -> Any:
+    response = _model(model).prompt(prompt, stream=True, max_tokens=limit)
     return {"pieces": [piece for piece in response if piece], **_used(response)}
 
 

@@ -18,13 +18,13 @@ def _used(answer: Any) -> dict[str, int]:
     return {"input": answer.prompt_eval_count, "output": answer.eval_count}
 
 
-def chat(model: str, prompt: str) -> Any:
-    answer = client.chat(model=model, messages=_says(prompt), options={"num_predict": 100})
+def chat(model: str, prompt: str, limit: int) -> Any:
+    answer = client.chat(model=model, messages=_says(prompt), options={"num_predict": limit})
     return {"text": answer.message.content, **_used(answer)}
 
 
-def stream(model: str, prompt: str) -> Any:
-    lines = list(client.chat(model=model, messages=_says(prompt), stream=True))
+def stream(model: str, prompt: str, limit: int) -> Any:
+    lines = list(client.chat(model=model, messages=_says(prompt), options={"num_predict": limit}, stream=True))
     return {"pieces": [line.message.content for line in lines if line.message.content], **_used(lines[-1])}
 
 

@@ -18,9 +18,9 @@ class Form(BaseModel):
     population: int
 
 
-def _agent(model: str, **members: Any) -> Any:
+def _agent(model: str, limit: int | None = None, **members: Any) -> Any:
     client = openai.AsyncOpenAI(api_key=KEY, base_url=f"{URL}/v1", max_retries=0, timeout=DEADLINE_S)
-    settings = agents.ModelSettings(include_usage=True)
+    settings = agents.ModelSettings(include_usage=True, max_tokens=limit)
     return agents.Agent(name="weather", model=KIND(model=model, openai_client=client), model_settings=settings, **members)
 
 
@@ -29,14 +29,14 @@ def _used(result: Any) -> dict[str, int]:
     return {"input": usage.input_tokens, "output": usage.output_tokens}
 
 
-def chat(model: str, prompt: str) -> Any:
-    result = agents.Runner.run_sync(_agent(model), prompt)
+def chat(model: str, prompt: str, limit: int) -> Any:
+    result = agents.Runner.run_sync(_agent(model, limit), prompt)
     return {"text": result.final_output, **_used(result)}
 
 
-def stream(model: str, prompt: str) -> Any:
+def stream(model: str, prompt: str, limit: int) -> Any:
     async def run() -> Any:
-        result = agents.Runner.run_streamed(_agent(model), prompt)
+        result = agents.Runner.run_streamed(_agent(model, limit), prompt)
         raw = [event.data async for event in result.stream_events() if event.type == "raw_response_event"]
         return {"pieces": [event.delta for event in raw if event.type == "response.output_text.delta"], **_used(result)}
 

@@ -20,15 +20,16 @@ def _says(content: Any) -> Any:
     return [{"role": "user", "content": content}]
 
 
-def chat(model: str, prompt: str) -> Any:
-    answer = client.chat.completions.create(model=model, messages=_says(prompt), max_completion_tokens=100)
+def chat(model: str, prompt: str, limit: int) -> Any:
+    answer = client.chat.completions.create(model=model, messages=_says(prompt), max_completion_tokens=limit)
     assert answer.usage
     return {"text": answer.choices[0].message.content, "input": answer.usage.prompt_tokens, "output": answer.usage.completion_tokens}
 
 
-def stream(model: str, prompt: str) -> Any:
+def stream(model: str, prompt: str, limit: int) -> Any:
     usage: Any = {"include_usage": True}
-    chunks = list(client.chat.completions.create(model=model, messages=_says(prompt), stream=True, stream_options=usage))
+    asked: Any = {"model": model, "messages": _says(prompt), "max_completion_tokens": limit}
+    chunks: Any = list(client.chat.completions.create(**asked, stream=True, stream_options=usage))
     pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
     assert chunks[-1].usage
     return {"pieces": pieces, "input": chunks[-1].usage.prompt_tokens, "output": chunks[-1].usage.completion_tokens}

@@ -28,12 +28,12 @@ const chatTurn = async (model, messages, stream) => {
 };
 
 const onChat = {
-  async chat({ model, prompt }) {
-    const answer = await client.chat.completions.create({ model, messages: says(prompt) });
+  async chat({ model, prompt, limit }) {
+    const answer = await client.chat.completions.create({ model, messages: says(prompt), max_completion_tokens: limit });
     return { text: answer.choices[0].message.content, input: answer.usage.prompt_tokens, output: answer.usage.completion_tokens };
   },
-  async stream({ model, prompt }) {
-    const asked = { model, messages: says(prompt), stream: true, stream_options: { include_usage: true } };
+  async stream({ model, prompt, limit }) {
+    const asked = { model, messages: says(prompt), max_completion_tokens: limit, stream: true, stream_options: { include_usage: true } };
     const chunks = await collected(await client.chat.completions.create(asked));
     const usage = chunks.at(-1).usage;
     const pieces = chunks.map((c) => c.choices[0]?.delta.content).filter(Boolean);
@@ -79,12 +79,12 @@ const responsesTurn = async (model, input, stream) => {
 };
 
 const onResponses = {
-  async chat({ model, prompt }) {
-    const answer = await client.responses.create({ model, input: prompt });
+  async chat({ model, prompt, limit }) {
+    const answer = await client.responses.create({ model, input: prompt, max_output_tokens: limit });
     return { text: answer.output_text, input: answer.usage.input_tokens, output: answer.usage.output_tokens };
   },
-  async stream({ model, prompt }) {
-    const streaming = client.responses.stream({ model, input: prompt });
+  async stream({ model, prompt, limit }) {
+    const streaming = client.responses.stream({ model, input: prompt, max_output_tokens: limit });
     const events = await collected(streaming);
     const { usage } = await streaming.finalResponse();
     const pieces = events.filter((e) => e.type === "response.output_text.delta").map((e) => e.delta);

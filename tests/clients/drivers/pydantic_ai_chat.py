@@ -28,13 +28,13 @@ def _model(model: str) -> Any:
     return KIND(model, provider=OpenAIProvider(openai_client=client))
 
 
-def chat(model: str, prompt: str) -> Any:
-    answer = Agent(_model(model)).run_sync(prompt)
+def chat(model: str, prompt: str, limit: int) -> Any:
+    answer = Agent(_model(model), model_settings={"max_tokens": limit}).run_sync(prompt)
     return {"text": answer.output, "input": _used(answer).input_tokens, "output": _used(answer).output_tokens}
 
 
-def stream(model: str, prompt: str) -> Any:
-    answer = Agent(_model(model)).run_stream_sync(prompt)
+def stream(model: str, prompt: str, limit: int) -> Any:
+    answer = Agent(_model(model), model_settings={"max_tokens": limit}).run_stream_sync(prompt)
     pieces = [piece for piece in answer.stream_text(delta=True, debounce_by=None) if piece]
     return {"pieces": pieces, "input": _used(answer).input_tokens, "output": _used(answer).output_tokens}
 
