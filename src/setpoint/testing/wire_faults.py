@@ -270,10 +270,14 @@ def _part(fault: WireFault, answer: Answer) -> list[Step]:
     return [Send(head(answer)), Send(whole[: len(whole) // 2])]
 
 
-def _cut_in_character(_: WireFault, answer: Answer) -> list[Step]:
-    """Ends after the first byte of the first character that has several; in the middle when there is none."""
+def _cut_in_character(fault: WireFault, answer: Answer) -> list[Step]:
+    """Ends after the first byte of the first character that has several (in a stream behind `after_pieces`), or in the middle.
+
+    Frames have such bytes in their checksums too; any of those will do.
+    """
     whole = b"".join(answer.pieces)
-    at = next((i + 1 for i, byte in enumerate(whole) if byte >= 0xC0), len(whole) // 2)
+    begin = sum(map(len, answer.pieces[: fault.after_pieces])) if answer.streamed else 0
+    at = next((i + 1 for i, byte in enumerate(whole) if byte >= 0xC0 and i >= begin), max(begin, len(whole) // 2))
     return [Send(head(answer)), *_body(msgspec.structs.replace(answer, pieces=(whole[:at],))), Close()]
 
 
