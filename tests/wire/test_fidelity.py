@@ -46,6 +46,7 @@ from setpoint.domain.stream import (
 )
 from setpoint.wire.anthropic.answer_tool import ANSWER_TOOL
 from setpoint.wire.anthropic.dialect import ANTHROPIC
+from setpoint.wire.carried import carried
 from setpoint.wire.dialect import Dialect, Encoded
 from setpoint.wire.openai_chat.dialect import OPENAI_CHAT
 from setpoint.wire.sse import SseDecoder
@@ -409,14 +410,23 @@ def test_members_of_the_message_come_back() -> None:
 def test_line_ends_in_what_is_carried_do_not_break_an_event() -> None:
     place = json.dumps(PLACES[0][0], indent=2).encode()
     own = Foreign("server_tool_use", "anthropic", b'{"type": "server_tool_use",\r\n "id": "s", "name": "web_search", "input": {}}')
-    events: list[StreamEvent] = [Started("x", "m"), ForeignShown(own), TextDelta("a"), Cited(Citation(dialect="anthropic", raw=place)),
-                                 ForeignShown(Foreign("message.container", "anthropic", b'{"id":\n"c","expires_at":"2026-01-01T00:00:00Z"}')), Finished("stop")]  # fmt: skip
+    container = Foreign("message.container", "anthropic", b'{"id":\n"c","expires_at":"2026-01-01T00:00:00Z"}')
+    events: list[StreamEvent] = [Started("x", "m"), ForeignShown(own), TextDelta("a")]
+    events += [Cited(Citation(dialect="anthropic", raw=place)), ForeignShown(container), Finished("stop")]
     body = json.loads(ANTHROPIC.encode_answer(heard(ANTHROPIC, events), "m", 1))
     assert (body["content"][0]["id"], body["content"][1]["citations"], body["container"]["id"]) == ("s", [PLACES[0][0]], "c")
     spoken = Foreign("audio", "openai_chat", b'{"id":\n"a1"}')
     note = Foreign("annotation", "openai_chat", b'{"type":\n"file"}')
     told_again = heard(OPENAI_CHAT, [Started("x", "m"), TextDelta("a"), ForeignShown(spoken), ForeignShown(note), Finished("stop")])
     assert [part.kind for part in told_again.parts if isinstance(part, Foreign)] == ["audio", "annotation"]
+
+
+def test_what_is_carried_becomes_utf8_on_one_line() -> None:
+    assert carried(b'{"a":\r\n"\xff"}') == '{"a":  "\ufffd"}'.encode()
+    body = b'{"type":"message","content":[{"type":"new","x":"\xff"}],"stop_reason":"end_turn"}'
+    answer = ANTHROPIC.decode_answer(body)
+    assert isinstance(answer, ChatAnswer)
+    assert json.loads(ANTHROPIC.encode_answer(answer, "m", 1))["content"] == [{"type": "new", "x": "\ufffd"}]
 
 
 def test_a_compaction_that_streams_is_one_block() -> None:

@@ -16,6 +16,7 @@ from setpoint.wire.anthropic.faults import classify_anthropic_fault
 from setpoint.wire.anthropic.signed_parts import redacted_block, thinking_block
 from setpoint.wire.anthropic.words import finish_of, message_id, shown_tier, stop_reason
 from setpoint.wire.bodies import as_object, unread_answer
+from setpoint.wire.carried import carried
 from setpoint.wire.signatures import marked, shown
 
 Json = dict[str, object]
@@ -70,7 +71,7 @@ def decode_answer(body: bytes) -> ChatAnswer | Fault:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return unread_answer(error)
     members = {name: bytes(getattr(answer, name)) for name in MESSAGE_MEMBERS}
-    parts += [Foreign(f"message.{name}", "anthropic", raw) for name, raw in members.items() if raw not in {b"", b"null"}]
+    parts += [Foreign(f"message.{name}", "anthropic", carried(raw)) for name, raw in members.items() if raw not in {b"", b"null"}]
     if explanation := explanation_of(answer.stop_details):
         parts.append(Refusal(explanation))
     answered = ANSWER_TOOL.encode() in body and not any(isinstance(part, ToolCall) for part in parts)
@@ -110,7 +111,7 @@ def _part(raw: bytes) -> Part:
         return Thinking(block.thinking or "", marked("anthropic", block.signature or ""))
     if block.type == "redacted_thinking":
         return Thinking("", redacted=marked("anthropic", block.data or ""))
-    return Foreign(block.type[:64], "anthropic", raw)
+    return Foreign(block.type[:64], "anthropic", carried(raw))
 
 
 def encode_answer(answer: ChatAnswer, model: str, created_s: int) -> bytes:  # noqa: ARG001  the shape has no time

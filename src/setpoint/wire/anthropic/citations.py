@@ -9,6 +9,7 @@ places in a document otherwise; such a one cannot go back to Anthropic, which ma
 import msgspec
 
 from setpoint.domain.chat import Citation, Text
+from setpoint.wire.carried import carried
 
 Json = dict[str, object]
 
@@ -41,7 +42,7 @@ def citation_of(raw: bytes) -> Citation | None:
         document=-1 if given.document_index is None else given.document_index,
         file_id=given.file_id or "",
         dialect="anthropic",
-        raw=raw,
+        raw=carried(raw),
     )
 
 

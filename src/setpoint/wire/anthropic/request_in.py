@@ -29,6 +29,7 @@ from setpoint.domain.faults import Fault, FaultKind
 from setpoint.wire.anthropic.citations import citations_of
 from setpoint.wire.anthropic.signed_parts import put_back
 from setpoint.wire.bodies import bad_body, extra_members, wrong
+from setpoint.wire.carried import carried
 from setpoint.wire.signatures import marked
 
 _NO_RAW = msgspec.Raw()
@@ -275,7 +276,7 @@ class _Conversation:
 
     def message_parts(self, content: str | list[_Block], no: int) -> tuple[Part, ...]:
         def raw(at: int) -> bytes:
-            return bytes(_raws(_raw_parts(self._body).messages[no].content)[at])
+            return carried(_raws(_raw_parts(self._body).messages[no].content)[at])
 
         return tuple(put_back(list(self.parts(content, f"messages[{no}].content", raw))))
 
@@ -309,7 +310,7 @@ class _Conversation:
     def result(self, block: _Block, at: str) -> ToolResult:
         given = bytes(block.content)
         content = "" if given in {b"", b"null"} else _content(given)
-        parts = self.parts(content, f"{at}.content", lambda no: bytes(_raws(given)[no])) if content else ()
+        parts = self.parts(content, f"{at}.content", lambda no: carried(_raws(given)[no])) if content else ()
         kept = tuple(part if isinstance(part, Text | Image | Document | Foreign) else Foreign("content") for part in parts)
         return ToolResult(_required(block.tool_use_id, f"{at}.tool_use_id"), kept, bool(block.is_error), _mark(block.cache_control))
 
@@ -328,7 +329,7 @@ class _Conversation:
     def tools(self, tools: list[_Tool]) -> tuple[Tool, ...]:
         self._more_of_tools = any(word in self._body for word in _MORE_OF_TOOLS)
         raws = _raw_tools(self._body).tools if self._more_of_tools or any(tool.type not in {None, "custom"} for tool in tools) else []
-        made = tuple(_tool(tool, no, bytes(raws[no]) if raws else b"") for no, tool in enumerate(tools))
+        made = tuple(_tool(tool, no, carried(raws[no]) if raws else b"") for no, tool in enumerate(tools))
         self._more_of_tools = any(tool.raw and tool.foreign is None for tool in made)
         return made
 

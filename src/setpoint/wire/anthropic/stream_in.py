@@ -33,6 +33,7 @@ from setpoint.wire.anthropic.facts import UsageShape, merged, usage_of
 from setpoint.wire.anthropic.faults import classify_anthropic_fault
 from setpoint.wire.anthropic.words import finish_of
 from setpoint.wire.bodies import as_object, is_complete_json
+from setpoint.wire.carried import carried
 from setpoint.wire.signatures import marked
 from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
 
@@ -97,7 +98,7 @@ class _ForeignSoFar:
     def part(self) -> Foreign:
         if text := "".join(self.pieces):
             self.set("input", as_object(text))
-        return Foreign(self.kind, "anthropic", self.raw)
+        return Foreign(self.kind, "anthropic", carried(self.raw))
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -164,7 +165,7 @@ class MessagesStreamDecoder:
         for index in list(self._open_calls):
             self._close(index, out)
         named = [(f"message.{name}", raw) for name in MESSAGE_MEMBERS if (raw := self._members.get(name))]
-        out += [ForeignShown(Foreign(kind, "anthropic", raw)) for kind, raw in named]
+        out += [ForeignShown(Foreign(kind, "anthropic", carried(raw))) for kind, raw in named]
         if explanation := explanation_of(msgspec.Raw(self._members.get("stop_details", b""))):
             out.append(RefusalDelta(explanation))
         tier = self._usage.service_tier if self._usage is not None else None

@@ -8,6 +8,7 @@ import msgspec
 from setpoint.domain.chat import ChatAnswer, Citation, Foreign, Image, Part, Refusal, Text, Thinking, ToolCall
 from setpoint.domain.faults import Fault
 from setpoint.wire.bodies import unread_answer
+from setpoint.wire.carried import carried
 from setpoint.wire.openai_chat.citations import annotations_of, references_of, sources_of, written
 from setpoint.wire.openai_chat.data_urls import data_url, data_url_of
 from setpoint.wire.openai_chat.logprobs import logprobs_of
@@ -179,9 +180,9 @@ def foreign_of(said: Said, silent: bool) -> list[Text | Foreign]:
         if silent and audio.transcript:
             parts.append(Text(audio.transcript))
         if audio.data or audio.id:
-            parts.append(Foreign("audio", "openai_chat", bytes(said.audio)))
+            parts.append(Foreign("audio", "openai_chat", carried(said.audio)))
     if has_something(said.executed_tools):
-        parts.append(Foreign("executed_tools", "openai_chat", bytes(said.executed_tools)))
+        parts.append(Foreign("executed_tools", "openai_chat", carried(said.executed_tools)))
     return parts
 
 

@@ -12,6 +12,7 @@ A range that is the whole part, or 0 to 0, says no more than none.
 import msgspec
 
 from setpoint.domain.chat import Citation, Foreign
+from setpoint.wire.carried import carried
 from setpoint.wire.openai_chat.shapes import items
 
 Json = dict[str, object]
@@ -55,11 +56,11 @@ def annotations_of(raw: msgspec.Raw, text_chars: int | None, before_chars: int =
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
         if given.type != "url_citation":
-            others.append(Foreign("annotation", "openai_chat", item))
+            others.append(Foreign("annotation", "openai_chat", carried(item)))
             continue
         url = given.url_citation or given
         start, end = _range(url.start_index, url.end_index, text_chars, before_chars)
-        citations.append(Citation(url.url or "", url.title or "", url.content or "", start, end, dialect="openai_chat", raw=item))
+        citations.append(Citation(url.url or "", url.title or "", url.content or "", start, end, dialect="openai_chat", raw=carried(item)))
     return citations, others
 
 

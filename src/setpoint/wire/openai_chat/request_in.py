@@ -24,6 +24,7 @@ from setpoint.domain.chat import (
 )
 from setpoint.domain.faults import Fault
 from setpoint.wire.bodies import bad_body, extra_members, wrong
+from setpoint.wire.carried import carried
 from setpoint.wire.openai_chat import request_shapes as shapes
 from setpoint.wire.openai_chat.citations import annotations_of
 from setpoint.wire.openai_chat.data_urls import data_url
@@ -179,7 +180,7 @@ class _Conversation:
                 ToolCall(_legacy_id(message.function_call.name), message.function_call.name, message.function_call.arguments or "")
             )
         if has_something(message.audio):
-            parts.append(Foreign("audio", "openai_chat", bytes(message.audio)))
+            parts.append(Foreign("audio", "openai_chat", carried(message.audio)))
         return tuple(_cited(_signed(parts, message), message))
 
     def result(self, message: shapes.AskedMessage, no: int) -> ToolResult:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from setpoint.wire.carried import carried
 from setpoint.wire.openai_chat.shapes import NO_RAW, Custom, ThinkingBlock
 
 
@@ -213,8 +214,8 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def raw_part(body: bytes, message_no: int, part_no: int) -> bytes:
     """A part as the client wrote it. It is looked for only when it is of a kind nobody else knows, which is rare."""
-    return bytes(_raws(_raw_parts(body).messages[message_no].content)[part_no])
+    return carried(_raws(_raw_parts(body).messages[message_no].content)[part_no])
 
 
 def raw_tool(body: bytes, no: int) -> bytes:
-    return bytes(_raw_tools(body).tools[no])
+    return carried(_raw_tools(body).tools[no])

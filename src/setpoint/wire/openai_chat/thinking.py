@@ -13,6 +13,7 @@ To clients thinking goes as `reasoning_content`, and its proof as `thinking_bloc
 import msgspec
 
 from setpoint.domain.chat import Foreign, Thinking
+from setpoint.wire.carried import carried
 from setpoint.wire.openai_chat.shapes import Said, ThinkingBlock, items
 from setpoint.wire.signatures import marked, own, shown
 
@@ -63,7 +64,7 @@ def _of_detail(raw: bytes) -> Thinking | Foreign | None:
     owner = _OWNERS.get(detail.format or "", "")
     if detail.type == "reasoning.encrypted":
         if not owner:
-            return Foreign("reasoning.encrypted", "openai_chat", raw)
+            return Foreign("reasoning.encrypted", "openai_chat", carried(raw))
         data = marked(owner, detail.data or "")
         return Thinking("", redacted=data) if owner == "anthropic" else Thinking("", data)
     text = detail.text or detail.summary or ""
