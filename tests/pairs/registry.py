@@ -68,6 +68,11 @@ def _no_calls(said: Said) -> str | None:
     return "legacy completions cannot say tool calls" if said.calls else None
 
 
+def _filter_message(said: Said) -> Said:
+    """Gemini says in a message of its own why it filtered; a model that refuses says so in its text."""
+    return said if said.stop in {"content_filter", "refusal"} else refusal_as_text(said)
+
+
 def _text_only(said: Said) -> Said:
     return replace(refusal_as_text(said), thinking="")
 
@@ -114,8 +119,8 @@ SURFACES = {
             gemini_json.answer,
             gemini_json.stream,
             google_types.judge,
-            _only(stop_sequence="stop", refusal="content_filter", pause="stop|unknown", unknown="stop|unknown"),
-            refusal_as_text,
+            _only(stop_sequence="stop", refusal="content_filter|stop", pause="stop|unknown", unknown="stop|unknown"),
+            _filter_message,
         ),
         Surface(
             "bedrock_converse",

@@ -5,9 +5,9 @@ import re
 from functools import cache
 from typing import Any
 
-import botocore.session  # type: ignore[import-untyped]
-from botocore.model import OperationModel, ServiceModel, Shape  # type: ignore[import-untyped]
-from botocore.validate import ParamValidator  # type: ignore[import-untyped]
+import botocore.session
+from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.validate import ParamValidator
 from tests.pairs.judges.walking import RefusedError
 
 

@@ -32,11 +32,10 @@ def _one_match_is_enough(value: Any) -> Any:
 
 
 @cache
-def _registry() -> referencing.Registry[Any]:
+def _registry() -> Any:
     document = _one_match_is_enough(json.loads(DOCUMENT.read_bytes()))
     registry: referencing.Registry[Any] = referencing.Registry()
-    registry = registry.with_resource("urn:openai", DRAFT202012.create_resource(document))
-    return registry
+    return registry.with_resource("urn:openai", DRAFT202012.create_resource(document))
 
 
 @cache

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untyped]
+from botocore.eventstream import EventStreamBuffer
 from tests.pairs.said import Gathered, Said, arguments_of
 
 STOPS = {

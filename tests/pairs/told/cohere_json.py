@@ -24,8 +24,14 @@ def answer(body: bytes) -> Said:
         gathered.texts.append(item.get("text") or "")
         gathered.thoughts.append(item.get("thinking") or "")
     for call in message.get("tool_calls") or ():
-        gathered.calls.append((call["id"], call["function"]["name"], arguments_of(call["function"]["arguments"])))
+        gathered.calls.append((call["id"], call["function"]["name"], arguments_of(_text(call))))
     return _said(gathered, given["finish_reason"], given.get("usage"))
+
+
+def _text(call: dict[str, Any]) -> str:
+    """`null` stands for no arguments."""
+    text: str = call["function"]["arguments"]
+    return "" if text == "null" else text
 
 
 def stream(stream: bytes) -> Said:

@@ -43,12 +43,14 @@ def _said(answers: list[dict[str, Any]]) -> Said:
     for one in answers:
         if (one.get("promptFeedback") or {}).get("blockReason"):
             stop = "content_filter"
+            gathered.refusals.append(one["promptFeedback"].get("blockReasonMessage") or "")
         for candidate in (one.get("candidates") or ())[:1]:
             for part in (candidate.get("content") or {}).get("parts") or ():
                 _add(part, gathered, growing)
             if "finishReason" in candidate:
                 reason = candidate["finishReason"]
                 stop = STOPS.get(NUMBERS.get(reason, reason), "unknown")
+                gathered.refusals.append((candidate.get("finishMessage") or "") if stop == "content_filter" else "")
         if "totalTokenCount" in (one.get("usageMetadata") or {}) or not usage:
             usage = one.get("usageMetadata") or {}
     counts = [usage.get(f"{name}TokenCount") for name in ("prompt", "toolUsePrompt", "candidates", "thoughts")]

@@ -100,6 +100,10 @@ def response(body: bytes) -> Said:
     return _response(json.loads(body))
 
 
+CUSTOM = "custom_tool_input"
+"""A custom tool takes free text; other dialects get it as the one member of an object."""
+
+
 def _response(answer: dict[str, Any]) -> Said:
     if answer.get("status") in {"queued", "in_progress"}:
         raise NotOneAnswerError("not answered yet, as recorded")
@@ -114,7 +118,7 @@ def _response(answer: dict[str, Any]) -> Said:
         elif item["type"] == "function_call":
             gathered.calls.append((item["call_id"], item["name"], arguments_of(item["arguments"])))
         elif item["type"] == "custom_tool_call":
-            gathered.calls.append((item["call_id"], item["name"], arguments_of(item["input"])))
+            gathered.calls.append((item["call_id"], item["name"], {CUSTOM: item["input"]}))
         elif item["type"] == "reasoning":
             shown = item.get("summary") or item.get("content") or ()
             gathered.thoughts += [part["text"] for part in shown]
@@ -130,7 +134,10 @@ def response_stream(stream: bytes) -> Said:
     ends = [event for event in events if event["type"] in {"response.completed", "response.incomplete", "response.failed"}]
     if len(ends) != 1:
         raise NotOneAnswerError("several answers run together")
-    return _response(ends[0]["response"])
+    told = _response(ends[0]["response"])
+    if told.text != "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta"):
+        raise NotOneAnswerError("edited: the deltas say less than the end")
+    return told
 
 
 # ---------------------------------------------------------------------------------------------------- legacy completions

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import botocore.session  # type: ignore[import-untyped]
-from botocore.awsrequest import AWSResponse  # type: ignore[import-untyped]
+import botocore.session
+from botocore.awsrequest import AWSResponse
 from tests.pairs.said import Gathered, Said, arguments_of
 
 STOPS = {
@@ -117,6 +117,8 @@ def _grow(block: dict[str, Any], delta: dict[str, Any]) -> None:
     elif kind == "reasoningContent":
         text = block.setdefault("reasoningContent", {"reasoningText": {"text": ""}})["reasoningText"]
         text["text"] += piece.get("text", "")
+    else:
+        assert kind == "citation"
 
 
 def _said(blocks: list[dict[str, Any]], stop: str, usage: dict[str, int] | None) -> Said:
@@ -124,6 +126,8 @@ def _said(blocks: list[dict[str, Any]], stop: str, usage: dict[str, int] | None)
     for block in blocks:
         if "text" in block:
             gathered.texts.append(block["text"])
+        elif "citationsContent" in block:
+            gathered.texts += [piece["text"] for piece in block["citationsContent"]["content"]]
         elif "toolUse" in block:
             call = block["toolUse"]
             gathered.calls.append((call["toolUseId"], call["name"], arguments_of(call["input"])))

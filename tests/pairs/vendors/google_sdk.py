@@ -1,6 +1,7 @@
 """Google's own client reads an answer, unary and streamed."""
 
 from collections.abc import Iterable
+from functools import cache
 
 import httpx
 from google import genai
@@ -10,12 +11,28 @@ from tests.pairs.said import Gathered, Said, arguments_of
 STOPS = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "OTHER": "unknown", "FINISH_REASON_UNSPECIFIED": "unknown"}
 
 
-def client(body: bytes, kind: str = "application/json") -> genai.Client:
-    def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=body, headers={"content-type": kind})
+class _Wire:
+    """Stands where the network is: every request is answered with `body`. One for all, because a client takes 50 ms to make."""
 
-    transport = httpx.Client(transport=httpx.MockTransport(answer))
-    return genai.Client(api_key="k", http_options=types.HttpOptions(httpx_client=transport))
+    def __init__(self) -> None:
+        self.body = b""
+        self.kind = ""
+        transport = httpx.Client(transport=httpx.MockTransport(self.answer))
+        self.client = genai.Client(api_key="k", http_options=types.HttpOptions(httpx_client=transport))
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=self.body, headers={"content-type": self.kind})
+
+
+@cache
+def wire() -> _Wire:
+    return _Wire()
+
+
+def client(body: bytes, kind: str = "application/json") -> genai.Client:
+    network = wire()
+    network.body, network.kind = body, kind
+    return network.client
 
 
 def read(body: bytes) -> Said:
@@ -35,9 +52,13 @@ def _put_together(answers: Iterable[types.GenerateContentResponse]) -> Said:
         assert not stop or not answer.candidates, "nothing follows the end but usage"
         assert answer.model_version == "shown"
         usage = answer.usage_metadata or usage
-        blocked = blocked or bool(answer.prompt_feedback and answer.prompt_feedback.block_reason)
+        if answer.prompt_feedback is not None and answer.prompt_feedback.block_reason is not None:
+            blocked = True
+            gathered.refusals.append(answer.prompt_feedback.block_reason_message or "")
         for candidate in answer.candidates or ():
             _add(candidate.content, gathered)
+            if STOPS.get(candidate.finish_reason.value if candidate.finish_reason else "") == "content_filter":
+                gathered.refusals.append(candidate.finish_message or "")
             stop = candidate.finish_reason.value if candidate.finish_reason else stop
     assert stop or blocked
     prompt, completion = _tokens(usage)

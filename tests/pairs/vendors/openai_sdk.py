@@ -145,7 +145,8 @@ def read_completions_stream(stream: bytes) -> Said:
         assert chunk.object == "text_completion"
         for choice in chunk.choices:
             texts.append(choice.text)
-            stop = choice.finish_reason or stop
+            given: str | None = choice.finish_reason  # the SDK's type does not know that all but the last have none
+            stop = given or stop
         if chunk.usage is not None:
             usage = chunk.usage
     assert stream.endswith(b"data: [DONE]\n\n")
