@@ -1,4 +1,4 @@
 """The Anthropic Messages dialect (https://docs.anthropic.com/en/api/messages), client and server in one.
 
-Not here: token counting, batches, HTTP, keys.
+Not here: batches, HTTP, keys.
 """

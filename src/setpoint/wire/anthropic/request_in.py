@@ -26,136 +26,22 @@ from setpoint.domain.chat import (
     ToolResult,
 )
 from setpoint.domain.faults import Fault, FaultKind
+from setpoint.wire.anthropic import request_shapes as shapes
 from setpoint.wire.anthropic.citations import citations_of
 from setpoint.wire.anthropic.signed_parts import put_back
 from setpoint.wire.bodies import bad_body, extra_members, wrong
 from setpoint.wire.carried import carried
 from setpoint.wire.signatures import marked
 
-_NO_RAW = msgspec.Raw()
-
-
-class _Cache(msgspec.Struct, gc=False):
-    ttl: str | None = None
-
-
-class _Source(msgspec.Struct, gc=False):
-    type: str
-    media_type: str | None = None
-    data: str | None = None
-    url: str | None = None
-    file_id: str | None = None
-    content: msgspec.Raw = _NO_RAW
-
-
-class _Block(msgspec.Struct, gc=False):
-    """Every kind of block; `source`, `content` and `input` stay raw because their shape hangs on the kind."""
-
-    type: str
-    text: str | None = None
-    source: msgspec.Raw = _NO_RAW
-    title: str | None = None
-    context: str | None = None
-    citations: msgspec.Raw = _NO_RAW
-    id: str | None = None
-    name: str | None = None
-    input: msgspec.Raw = _NO_RAW
-    tool_use_id: str | None = None
-    content: msgspec.Raw = _NO_RAW
-    is_error: bool | None = None
-    thinking: str | None = None
-    signature: str | None = None
-    data: str | None = None
-    cache_control: _Cache | None = None
-
-
-class _Message(msgspec.Struct, gc=False):
-    role: str
-    content: str | list[_Block]
-
-
-class _Tool(msgspec.Struct, gc=False):
-    name: str | None = None
-    type: str | None = None
-    description: str | None = None
-    input_schema: msgspec.Raw = _NO_RAW
-    strict: bool | None = None
-    cache_control: _Cache | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    type: str
-    name: str | None = None
-    disable_parallel_tool_use: bool | None = None
-
-
-class _Thinking(msgspec.Struct, gc=False):
-    type: str
-    budget_tokens: int | None = None
-    display: str | None = None
-
-
-class _Format(msgspec.Struct, gc=False):
-    type: str
-    schema: msgspec.Raw = _NO_RAW
-
-
-class _OutputConfig(msgspec.Struct, gc=False):
-    effort: str | None = None
-    format: _Format | None = None
-    task_budget: msgspec.Raw = _NO_RAW
-
-
-class _Metadata(msgspec.Struct, gc=False):
-    user_id: str | None = None
-
-
-class _Request(msgspec.Struct, gc=False):
-    model: str
-    messages: list[_Message]
-    max_tokens: int | None = None
-    system: str | list[_Block] | None = None
-    tools: list[_Tool] | None = None
-    tool_choice: _Choice | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    stop_sequences: list[str] | None = None
-    thinking: _Thinking | None = None
-    output_config: _OutputConfig | None = None
-    output_format: _Format | None = None
-    metadata: _Metadata | None = None
-    service_tier: str | None = None
-    stream: bool | None = None
-
-
-class _RawMessage(msgspec.Struct, gc=False):
-    content: msgspec.Raw = _NO_RAW
-
-
-class _RawParts(msgspec.Struct, gc=False):
-    messages: list[_RawMessage]
-
-
-class _RawTools(msgspec.Struct, gc=False):
-    tools: list[msgspec.Raw] = []
-
-
-class _Citing(msgspec.Struct, gc=False):
-    """The switch of a document."""
-
-    enabled: bool | None = None
-
-
-_KNOWN = frozenset(_Request.__struct_fields__)
-_decode = msgspec.json.Decoder(_Request).decode
-_source = msgspec.json.Decoder(_Source).decode
-_content = msgspec.json.Decoder(str | list[_Block]).decode
-_raw_parts = msgspec.json.Decoder(_RawParts).decode
-_raw_tools = msgspec.json.Decoder(_RawTools).decode
+_KNOWN = frozenset(shapes.Asked.__struct_fields__)
+_decode = msgspec.json.Decoder(shapes.Asked).decode
+_source = msgspec.json.Decoder(shapes.Source).decode
+_content = msgspec.json.Decoder(str | list[shapes.Block]).decode
+_raw_parts = msgspec.json.Decoder(shapes.RawParts).decode
+_raw_tools = msgspec.json.Decoder(shapes.RawTools).decode
 _raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
-_citing = msgspec.json.Decoder(_Citing).decode
+_citing = msgspec.json.Decoder(shapes.Citing).decode
 _encode = msgspec.json.Encoder().encode
 
 _CHOICES = {"auto": ToolChoice("auto"), "any": ToolChoice("required"), "none": ToolChoice("none")}
@@ -224,7 +110,7 @@ def decode_prompt(body: bytes) -> ChatRequest | Fault:
         return unreadable.fault
 
 
-def _system(system: str | list[_Block] | None) -> tuple[Text, ...]:
+def _system(system: str | list[shapes.Block] | None) -> tuple[Text, ...]:
     if isinstance(system, str):
         return (Text(system),) if system else ()
     return tuple(Text(block.text or "", _mark(block.cache_control)) for block in system or ())
@@ -251,7 +137,7 @@ class _Conversation:
             extras[TOOL_MEMBERS] = b"true"
         return extras
 
-    def turns(self, messages: list[_Message]) -> tuple[Message, ...]:
+    def turns(self, messages: list[shapes.AskedMessage]) -> tuple[Message, ...]:
         """Results of tools become messages of their own, ahead of what else the user says with them."""
         turns: list[Message] = []
         for no, message in enumerate(messages):
@@ -274,18 +160,18 @@ class _Conversation:
                 turns.append(Message("user", rest))
         return tuple(turns)
 
-    def message_parts(self, content: str | list[_Block], no: int) -> tuple[Part, ...]:
+    def message_parts(self, content: str | list[shapes.Block], no: int) -> tuple[Part, ...]:
         def raw(at: int) -> bytes:
             return carried(_raws(_raw_parts(self._body).messages[no].content)[at])
 
         return tuple(put_back(list(self.parts(content, f"messages[{no}].content", raw))))
 
-    def parts(self, content: str | list[_Block], at: str, raw: Callable[[int], bytes]) -> tuple[Part, ...]:
+    def parts(self, content: str | list[shapes.Block], at: str, raw: Callable[[int], bytes]) -> tuple[Part, ...]:
         if isinstance(content, str):
             return (Text(content),)
         return tuple([self.part(block, f"{at}[{no}]", partial(raw, no)) for no, block in enumerate(content)])
 
-    def part(self, block: _Block, at: str, raw: Callable[[], bytes]) -> Part:
+    def part(self, block: shapes.Block, at: str, raw: Callable[[], bytes]) -> Part:
         kind = block.type
         if kind == "text":
             return Text(block.text or "", _mark(block.cache_control), citations_of(block.citations))
@@ -307,14 +193,14 @@ class _Conversation:
             return _sourced(block, raw(), block.title, _string(block.source), block.content)
         return Foreign(kind[:64], "anthropic", raw())
 
-    def result(self, block: _Block, at: str) -> ToolResult:
+    def result(self, block: shapes.Block, at: str) -> ToolResult:
         given = bytes(block.content)
         content = "" if given in {b"", b"null"} else _content(given)
         parts = self.parts(content, f"{at}.content", lambda no: carried(_raws(given)[no])) if content else ()
         kept = tuple(part if isinstance(part, Text | Image | Document | Foreign) else Foreign("content") for part in parts)
         return ToolResult(_required(block.tool_use_id, f"{at}.tool_use_id"), kept, bool(block.is_error), _mark(block.cache_control))
 
-    def document(self, source: _Source, block: _Block, raw: Callable[[], bytes]) -> Part:
+    def document(self, source: shapes.Source, block: shapes.Block, raw: Callable[[], bytes]) -> Part:
         if source.type == "content":
             return _sourced(block, raw(), block.title, "", source.content)
         self._contexts.append(block.context)
@@ -326,7 +212,7 @@ class _Conversation:
         media_type = source.media_type if source.data is not None else None
         return Document(block.title, source.data, media_type, url=source.url, file_id=source.file_id, cache=cache)
 
-    def tools(self, tools: list[_Tool]) -> tuple[Tool, ...]:
+    def tools(self, tools: list[shapes.AskedTool]) -> tuple[Tool, ...]:
         self._more_of_tools = any(word in self._body for word in _MORE_OF_TOOLS)
         raws = _raw_tools(self._body).tools if self._more_of_tools or any(tool.type not in {None, "custom"} for tool in tools) else []
         made = tuple(_tool(tool, no, carried(raws[no]) if raws else b"") for no, tool in enumerate(tools))
@@ -334,7 +220,7 @@ class _Conversation:
         return made
 
 
-def _sourced(block: _Block, raw: bytes, title: str | None, source: str, content: msgspec.Raw) -> Part:
+def _sourced(block: shapes.Block, raw: bytes, title: str | None, source: str, content: msgspec.Raw) -> Part:
     """A source given with the prompt: for others a text under its title, which keeps the block as it was given. With images it is not."""
     text = _texts(content)
     if text is None:
@@ -368,14 +254,14 @@ def _arguments(raw: msgspec.Raw) -> str:
     return bytes(raw).decode("utf-8", "replace") or "{}"
 
 
-def _image(source: _Source, block: _Block, at: str) -> Image:
+def _image(source: shapes.Source, block: shapes.Block, at: str) -> Image:
     if source.type not in {"base64", "url", "file"}:
         raise _Unreadable(wrong(f"{at}.source.type", "expected base64, url or file."))
     media_type = source.media_type if source.data is not None else None
     return Image(source.url, source.data, media_type, source.file_id, cache=_mark(block.cache_control))
 
 
-def _tool(tool: _Tool, no: int, raw: bytes) -> Tool:
+def _tool(tool: shapes.AskedTool, no: int, raw: bytes) -> Tool:
     if tool.type not in {None, "custom"}:
         return Tool(tool.name or "", foreign=str(tool.type)[:64], dialect="anthropic", raw=raw)
     name, schema = _required(tool.name, f"tools[{no}].name"), bytes(tool.input_schema)
@@ -391,7 +277,7 @@ def _tool(tool: _Tool, no: int, raw: bytes) -> Tool:
     )
 
 
-def _tool_choice(choice: _Choice | None) -> ToolChoice | None:
+def _tool_choice(choice: shapes.Choice | None) -> ToolChoice | None:
     if choice is None:
         return None
     if choice.type == "tool":
@@ -401,16 +287,16 @@ def _tool_choice(choice: _Choice | None) -> ToolChoice | None:
     return _CHOICES[choice.type]
 
 
-def _parallel(choice: _Choice | None) -> bool | None:
+def _parallel(choice: shapes.Choice | None) -> bool | None:
     return None if choice is None or choice.disable_parallel_tool_use is None else not choice.disable_parallel_tool_use
 
 
-def _response_format(asked: _Request) -> ResponseFormat | None:
+def _response_format(asked: shapes.Asked) -> ResponseFormat | None:
     given = (asked.output_config.format if asked.output_config else None) or asked.output_format
     return None if given is None else ResponseFormat("json_schema", bytes(given.schema) or b"{}")
 
 
-def _reasoning(asked: _Request) -> Reasoning | None:
+def _reasoning(asked: shapes.Asked) -> Reasoning | None:
     effort = asked.output_config.effort if asked.output_config else None
     thinking = asked.thinking
     if thinking is None:
@@ -421,5 +307,5 @@ def _reasoning(asked: _Request) -> Reasoning | None:
     return Reasoning("enabled" if thinking.type == "enabled" else "adaptive", effort, thinking.budget_tokens, show)
 
 
-def _mark(cache: _Cache | None) -> CacheMark | None:
+def _mark(cache: shapes.Cache | None) -> CacheMark | None:
     return None if cache is None else CacheMark(cache.ttl)
