@@ -30,7 +30,7 @@ from setpoint.gateway.surfaces import HOT_PATHS, HotSurface, Place, passing_of, 
 from setpoint.gateway.turn import Turn
 from setpoint.runtime.clock import Clock, rfc3339
 from setpoint.runtime.log import Log
-from setpoint.wire.http_path import BadPath, split_target
+from setpoint.wire.http_path import BadPath, Target, split_target
 from setpoint.wire.management_fault import render_management_fault
 
 PASSED_THROUGH = frozenset(
@@ -134,7 +134,7 @@ class GatewayLane:
             self._dispatch_other(connection, request)
 
     def _dispatch_other(self, connection: ClientConnection, request: Request) -> None:
-        target = split_target(request.target) if request.target else BadPath("it is empty")
+        target = _target_of(request.target)
         path = request.target if isinstance(target, BadPath) else target.path
         if request.fault is not None:
             self.refuse(connection, request, path, request.fault.fault, request.fault.status)
@@ -305,6 +305,19 @@ class GatewayLane:
             self._date_s = now_s
             self._date_line = b"date: %b\r\n" % http_date(now_s).encode()
         return self._date_line
+
+
+def _target_of(target: bytes) -> Target | BadPath:
+    """The target in parts. An escaped slash is refused, because servers differ on what it means; only in a model's name it is plain
+    what is meant (SDKs escape it there), and such a path is not passed on to anybody.
+    """
+    found = split_target(target) if target else BadPath("it is empty")
+    if isinstance(found, BadPath) and b"%2f" in target.lower():
+        path, mark, query = target.partition(b"?")
+        plain = split_target(path.replace(b"%2F", b"/").replace(b"%2f", b"/") + mark + query)
+        if isinstance(plain, Target) and (place := place_of(plain.path, plain.query)) is not None and place.model:
+            return plain
+    return found
 
 
 def shape_of(path: bytes) -> DialectName:

@@ -126,13 +126,13 @@ HOT_PATHS: dict[bytes, HotSurface] = {
 }
 """Paths whose body names the model. With and without `/v1` and the vendor's name, as SDKs are configured all these ways."""
 
-_AZURE = re.compile(rb"(?:/azure)?/openai/deployments/(?P<model>[^/]+)(?P<path>/.+)")
+_AZURE = re.compile(rb"(?:/azure)?/openai/deployments/(?P<model>.+?)(?P<path>/(?:chat/completions|completions|responses|embeddings))")
 _GOOGLE = re.compile(
     rb"(?:/genai|/gemini)?/v1(?:alpha|beta1?)?"
     rb"(?:/projects/[^/]+/locations/[^/]+)?(?:/publishers/(?P<publisher>[^/]+))?"
     rb"/models/(?P<model>.+):(?P<verb>[A-Za-z]+)"
 )
-_BEDROCK = re.compile(rb"(?:/bedrock)?/model/(?P<model>[^/]+)/(?P<verb>converse|converse-stream)")
+_BEDROCK = re.compile(rb"(?:/bedrock)?/model/(?P<model>.+)/(?P<verb>converse|converse-stream)")
 _GOOGLE_VERBS = {
     b"generateContent": GEMINI,
     b"streamGenerateContent": GEMINI,
