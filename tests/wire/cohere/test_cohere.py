@@ -56,6 +56,7 @@ from setpoint.domain.stream import (
 from setpoint.domain.usage import Usage
 from setpoint.wire.anthropic.dialect import ANTHROPIC
 from setpoint.wire.cohere.dialect import COHERE
+from setpoint.wire.cohere.messages_out import NO_CONTENT
 from setpoint.wire.cohere.model_facts import PENALTY_MAX, STOP_SEQUENCES_MAX, TOP_K_MAX, TOP_P_MAX, TOP_P_MIN
 from setpoint.wire.cohere.stream_in import ChatStreamDecoder
 from setpoint.wire.dialect import DELTA_BYTES_MAX, Dialect, Encoded
@@ -342,6 +343,30 @@ def test_what_would_change_the_question_is_refused(part: Any) -> None:
     assert refused(ChatRequest("m", HI, n=2)).param == "n"
 
 
+def test_messages_that_say_nothing_are_left_out() -> None:
+    turns = (Message("user", (Text(""),)), *HI, Message("assistant", (Text(""), Thinking("hm"))), Message("system", ()), *HI)
+    body, losses = said(ChatRequest("m", turns, system=(Text(""),)))
+    assert [message["role"] for message in body["messages"]] == ["user", "user"]
+    assert "messages (one that says nothing was left out)" in losses
+    fault = DIALECT.encode_request(ChatRequest("m", turns[:1]), "m", False)
+    assert isinstance(fault, Fault)
+    assert (fault.kind, fault.param) == (FaultKind.bad_request, "messages")
+
+
+def test_an_empty_result_says_so() -> None:
+    turns = (*HI, Message("assistant", (ToolCall("c", "f", ""),)), Message("tool", (ToolResult("c", ()), ToolResult("d", (Text(""),)))))
+    body, losses = said(ChatRequest("m", turns))
+    assert [message["content"] for message in body["messages"][2:]] == [NO_CONTENT, NO_CONTENT]
+    assert losses == ("tool_result (an empty one says so)",)
+
+
+def test_a_document_that_is_all_a_message_says_stays_in_it() -> None:
+    body, losses = said(ChatRequest("m", (Message("user", (Document("t", text="d"),)),)))
+    assert body["messages"] == [{"role": "user", "content": "t\n\nd"}]
+    assert "documents" not in body
+    assert losses == ("document (plain text became a text part)",)
+
+
 def test_a_text_file_is_a_document() -> None:
     body, _ = said(ChatRequest("m", (Message("user", (Document("t", data="aGk=", media_type="text/plain"), Text("x"))),)))
     assert body["documents"] == [{"data": {"title": "t", "text": "hi"}}]
@@ -442,6 +467,11 @@ def test_a_good_status_without_an_answer_is_a_fault(body: bytes, kind: FaultKind
     fault = DIALECT.decode_answer(body)
     assert isinstance(fault, Fault)
     assert fault.kind is kind
+
+
+def test_an_answer_filtered_whole_still_cost_something() -> None:
+    answer = ChatAnswer("a", "", (), "content_filter", Usage(input=3))
+    assert decoded(DIALECT.encode_answer(answer, "m", 1)) == answer
 
 
 def test_an_answer_broken_off_keeps_its_text() -> None:

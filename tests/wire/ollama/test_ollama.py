@@ -203,9 +203,10 @@ def test_a_form_of_the_answer_is_understood(given_: Any, noun: ResponseFormat | 
     ("reasoning", "model", "think", "losses"),
     [
         (Reasoning("disabled"), "qwen3", False, ()),
-        (Reasoning("enabled", "high"), "qwen3", True, ()),
-        (Reasoning("enabled", "xhigh"), "gpt-oss:20b", "high", ()),
-        (Reasoning("enabled", "minimal"), "gpt-oss:20b", "low", ()),
+        (Reasoning("enabled", "high"), "qwen3", True, ("reasoning (the effort is not kept)",)),
+        (Reasoning("enabled", "high"), "gpt-oss:20b", "high", ()),
+        (Reasoning("enabled", "xhigh"), "gpt-oss:20b", "high", ("reasoning (the effort is not kept)",)),
+        (Reasoning("enabled", "minimal"), "gpt-oss:20b", "low", ("reasoning (the effort is not kept)",)),
         (Reasoning("enabled", budget_tokens=9), "gpt-oss:20b", True, ("reasoning (a budget is not kept)",)),
     ],
 )
@@ -442,7 +443,7 @@ def test_a_unary_answer_is_read_back_as_it_was_told(events: list[StreamEvent]) -
 def test_a_stream_is_read_back_as_it_was_told_under_any_cut(events: list[StreamEvent], cuts: list[int]) -> None:
     stream = rendered(DIALECT, events)
     again = events_of(DIALECT, cut(stream, cuts))
-    assert told(again) == told(events)
+    assert alike(told(again)) == alike(told(events))
     assert again == events_of(DIALECT, [stream])
     assert again == events_of(DIALECT, [stream[no : no + 1] for no in range(len(stream))])
     assert again == events_of(DIALECT, cut(stream.replace(b"\n", b"\r\n"), cuts))
@@ -455,7 +456,13 @@ def test_a_stream_crosses_to_others_and_back(events: list[StreamEvent]) -> None:
     for other in (OPENAI_CHAT, ANTHROPIC):
         there = events_of(other, [rendered(other, events_of(DIALECT, [rendered(DIALECT, events)]))])
         back = told(events_of(DIALECT, [rendered(DIALECT, there)]))
-        assert (back.parts, back.finish, back.usage) == (told(events).parts, told(events).finish, told(events).usage), other.name
+        assert alike(back)[:3] == alike(told(events))[:3], other.name
+
+
+def alike(answer: ChatAnswer) -> Any:
+    """Arguments are compared as objects: an odd line end of Unicode in them is escaped on the way."""
+    parts = [(part.id, part.name, json.loads(part.arguments)) if isinstance(part, ToolCall) else part for part in answer.parts]
+    return parts, answer.finish, answer.usage, answer.id, answer.model, answer.created_s
 
 
 @given(streams(), st.integers(0, 3_000), st.binary(max_size=5), CUTS)
@@ -545,6 +552,20 @@ def test_a_long_text_is_written_in_pieces() -> None:
     texts = [json.loads(one)["message"]["content"] for one in stream.splitlines()]
     assert "".join(texts) == "€" * DELTA_BYTES_MAX
     assert max(len(text.encode()) for text in texts) <= DELTA_BYTES_MAX
+
+
+def test_line_ends_of_unicode_are_escaped_because_the_client_takes_them_for_its_own() -> None:
+    text = "a\u2028b\u2029c\x85d"
+    events: list[StreamEvent] = [
+        Started(),
+        TextDelta(text),
+        ToolCallStarted(0, "c", "f"),
+        ToolCallDelta(0, json.dumps({"x": text})),
+        Finished("stop"),
+    ]
+    seen = list(client(200, rendered(DIALECT, events), "application/x-ndjson").chat("m", [], stream=True))
+    assert "".join(piece.message.content or "" for piece in seen) == text
+    assert [dict(one.function.arguments) for piece in seen for one in piece.message.tool_calls or ()] == [{"x": text}]
 
 
 def test_text_after_calls_stays_behind_them() -> None:

@@ -111,9 +111,12 @@ def test_every_member_finds_its_noun() -> None:
 
 
 def test_more_tries_than_answers_are_named_as_a_loss() -> None:
-    encoded = OPENAI_CHAT.encode_request(decoded(best_of=4, logit_bias={"1": 2}), "up", False)
+    request = decoded(best_of=4, logit_bias={"1": 2})
+    encoded = ANTHROPIC.encode_request(request, "up", False)
     assert isinstance(encoded, Encoded)
     assert {"best_of", "logit_bias", "prompt"} <= set(encoded.losses)
+    body, losses = asked(request)
+    assert (body["best_of"], body["logit_bias"], losses) == (4, {"1": 2}, ())
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,8 @@ def decode_answer(body: bytes) -> ChatAnswer | Fault:
         parts = parts_of(answer.message, answer.id or "")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return unread_answer(error)
-    if ended_badly(answer.finish_reason, answer.error, bool(parts)):
+    usage = usage_of(answer.usage)
+    if ended_badly(answer.finish_reason, answer.error, bool(parts) or usage is not None):
         return failed_generation(answer.finish_reason, answer.error)
     called = any(isinstance(part, ToolCall) for part in parts)
     return ChatAnswer(
@@ -74,7 +75,7 @@ def decode_answer(body: bytes) -> ChatAnswer | Fault:
         "",
         parts,
         finish_of(answer.finish_reason, called),
-        usage_of(answer.usage),
+        usage,
         logprobs=read_logprobs(answer.logprobs),
     )
 
@@ -89,7 +90,8 @@ def parts_of(said: Said, answer_id: str) -> tuple[Part, ...]:
         for no, raw in enumerate(said.content or ()):
             content = decode_content(raw)
             if content.text is not None:
-                parts.append(Text(content.text, citations=tuple(cited.get(no, ()))))
+                citations = tuple(cited.get(no, ()))
+                parts += [Text(content.text, citations=citations)] if content.text or citations else []
             elif content.thinking is not None:
                 parts.append(Thinking(content.thinking))
             else:
@@ -149,6 +151,8 @@ def message_of(parts: tuple[Part, ...]) -> Json:
     blocks: dict[int, str] = {}
     for part in parts:
         if isinstance(part, Text | Refusal):
+            if not part.text and not (isinstance(part, Text) and part.citations):
+                continue
             index = len(content) - 1
             if index not in blocks:
                 index += 1

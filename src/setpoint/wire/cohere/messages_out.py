@@ -21,6 +21,9 @@ from setpoint.wire.cohere.citations import NAME, Json
 from setpoint.wire.cohere.documents import text_of, write_document
 from setpoint.wire.cohere.model_facts import thinks
 
+NO_CONTENT = "(no content)"
+"""What an empty result of a tool says, since it has to say something."""
+
 
 class MessagesWriter:
     """`documents`, after writing: the request's documents, which the model may cite.
@@ -43,21 +46,28 @@ class MessagesWriter:
         written: list[Json] = []
         system = (*self._request.system, Text(more_instructions)) if more_instructions else self._request.system
         if system:
-            written.append({"role": "system", "content": self._content(system)})
+            self._add(written, {"role": "system", "content": self._content(system)})
         for message in self._request.messages:
             if message.name is not None:
                 self._lose("messages.name")
             if message.role == "tool":
                 self._tool_message(message, written)
             elif message.role == "assistant":
-                written.append({"role": "assistant", **self._assistant(message.parts)})
+                self._add(written, {"role": "assistant", **self._assistant(message.parts)})
             else:
                 if message.role == "user" and (foreign := next((part for part in message.parts if isinstance(part, Foreign)), None)):
                     self._refuse("messages.content", f"a part of type {foreign.kind} cannot be sent to this provider.")
-                written.append({"role": message.role, "content": self._content(message.parts)})
+                self._add(written, {"role": message.role, "content": self._content(message.parts)})
         if self._request.messages and self._request.messages[-1].role == "assistant":
             self._lose("prefill (the model answers the last assistant turn instead of continuing it)")
         return written
+
+    def _add(self, written: list[Json], message: Json) -> None:
+        """Messages without content are refused there."""
+        if message.get("content") or message.get("tool_calls"):
+            written.append(message)
+        else:
+            self._lose("messages (one that says nothing was left out)")
 
     def _lose(self, what: str) -> None:
         self._losses[what] = None
@@ -68,12 +78,14 @@ class MessagesWriter:
     # ---------------------------------------------------------------- user and system
 
     def _content(self, parts: tuple[Part, ...]) -> object:
-        written = [made for part in parts if (made := self._part(part)) is not None]
+        as_text = all(isinstance(part, Document) for part in parts)
+        written = [made for part in parts if (made := self._part(part, as_text)) is not None]
         if len(written) == 1 and written[0].get("type") == "text":
             return written[0]["text"]
         return written or ""
 
-    def _part(self, part: Part) -> Json | None:
+    def _part(self, part: Part, as_text: bool = True) -> Json | None:
+        """`as_text`: a document is written here, because its message would say nothing without it."""
         if isinstance(part, Text | Image | Document) and part.cache is not None:
             self._lose("cache_control")
         if isinstance(part, Text | Refusal):
@@ -81,7 +93,7 @@ class MessagesWriter:
         if isinstance(part, Image):
             return self._image(part)
         if isinstance(part, Document):
-            return self._document(part)
+            return self._document(part, as_text)
         if isinstance(part, Audio):
             self._refuse("messages.content.input_audio", "this provider takes no audio.")
         elif isinstance(part, Foreign):
@@ -100,12 +112,12 @@ class MessagesWriter:
             self._lose("image_url.detail")
         return {"type": "image_url", "image_url": given}
 
-    def _document(self, document: Document) -> Json | None:
+    def _document(self, document: Document, as_text: bool) -> Json | None:
         text = text_of(document)
         if text is None:
             self._refuse("messages.content.file", "this provider takes documents as plain text only.")
             return None
-        if self._with_documents:
+        if self._with_documents and not as_text:
             self.documents.append(write_document(document.name, text))
             return None
         self._lose("document (plain text became a text part)")
@@ -135,7 +147,7 @@ class MessagesWriter:
         message = message_of(tuple(kept))
         if plan:
             message["tool_plan"] = "\n".join(plan)
-        return message if message.get("content") or calls else {"content": ""}
+        return message
 
     def _without_extras(self, part: Part) -> Part:
         """Citations of other dialects are of no use in the history."""
@@ -166,8 +178,11 @@ class MessagesWriter:
             if images:
                 self._lose("tool_result (files moved to a user message)")
                 shown += [{"type": "text", "text": f"Files of the result of {result.call_id}:"}, *images]
+            if not content or content == [{"type": "text", "text": ""}]:
+                content = [{"type": "text", "text": NO_CONTENT}]
+                self._lose("tool_result (an empty one says so)")
             only = content[0].get("text") if len(content) == 1 else None
-            written.append({"role": "tool", "tool_call_id": result.call_id, "content": (content or "") if only is None else only})
+            written.append({"role": "tool", "tool_call_id": result.call_id, "content": content if only is None else only})
         if shown:
             written.append({"role": "user", "content": shown})
 

@@ -4,7 +4,7 @@ import msgspec
 
 from setpoint.domain.chat import ChatRequest, ResponseFormat, Tool
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, loss_names, unsupported
+from setpoint.wire.bodies import bad_body, loss_names, unsupported, wrong
 from setpoint.wire.cohere.messages_out import MessagesWriter
 from setpoint.wire.cohere.model_facts import (
     BUDGET_BY_EFFORT,
@@ -61,6 +61,8 @@ class _RequestWriter:
         body: Json = {"model": self.model, "messages": writer.write(in_words)}
         if writer.fault is not None:
             return writer.fault
+        if not body["messages"]:
+            return wrong("messages", "no message has content.")
         if writer.documents:
             body["documents"] = writer.documents
         self.tools(body, tools)

@@ -204,12 +204,13 @@ class ChatStreamDecoder:
             out.append(ToolCallDelta(call.number, arguments_of(call.held)))
 
     def _end(self, delta: _Delta, out: list[StreamEvent]) -> None:
-        if ended_badly(delta.finish_reason, delta.error, self._said):
+        usage = usage_of(delta.usage)
+        if ended_badly(delta.finish_reason, delta.error, self._said or usage is not None):
             self._fail(failed_generation(delta.finish_reason, delta.error), out)
             return
         self._ended = True
         for index in list(self._open_calls):
             self._close(index, out)
-        if (usage := usage_of(delta.usage)) is not None:
+        if usage is not None:
             out.append(UsageReported(usage))
         out.append(Finished(finish_of(delta.finish_reason, self._calls > 0)))

@@ -38,7 +38,7 @@ class CohereTap(Tap):
     def _end(self, delta: Delta) -> None:
         self.finish = delta.finish_reason or self.finish
         self.usage = usage_of(delta.usage) or self.usage
-        if ended_badly(delta.finish_reason, delta.error, self.content_started):
+        if ended_badly(delta.finish_reason, delta.error, self.content_started or self.usage is not None):
             self.error = failed_generation(delta.finish_reason, delta.error)
         else:
             self.done = True

@@ -31,5 +31,8 @@ def finish_of(word: str | None, called_tools: bool) -> Finish:
 
 
 def ended_badly(word: str | None, error: str | None, said_something: bool) -> bool:
-    """Whether an answer is a failure of the provider: it says why, or it ran out of time, or nothing came before the error."""
+    """Whether an answer is a failure of the provider: it says why, or it ran out of time, or nothing came before the error.
+
+    `said_something` is true when there is content, or a count of tokens: an answer that was filtered whole still cost some.
+    """
     return bool(error) or word == "TIMEOUT" or (word == "ERROR" and not said_something)

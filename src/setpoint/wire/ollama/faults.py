@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from setpoint.domain.faults import Fault, FaultKind
+from setpoint.wire.ollama.ndjson import as_line
 from setpoint.wire.upstream_faults import blame_text, kind_of, plain_message, retry_after_s, upstream_fault
 
 
@@ -56,4 +57,4 @@ def render_ollama_fault(fault: Fault, request_id: str) -> bytes:
 
 def render_ollama_stream_fault(fault: Fault, request_id: str) -> bytes:
     """The line that ends a broken stream; none with `done` follows."""
-    return render_ollama_fault(fault, request_id) + b"\n"
+    return as_line(render_ollama_fault(fault, request_id))

@@ -54,3 +54,14 @@ class LineDecoder:
 def lines_of(region: bytes) -> list[bytes]:
     """The lines of `region` that hold something, without their ends. A carriage return alone ends no line: JSON takes it for a space."""
     return [line for part in region.split(b"\n") if (line := part.strip())]
+
+
+def as_line(document: bytes) -> bytes:
+    """A JSON document as a line. Ollama's own client also ends lines where Unicode does (NEL, LS, PS), so these are escaped."""
+    for raw, escape in _ODD_LINE_ENDS:
+        if raw in document:
+            document = document.replace(raw, escape)
+    return document + b"\n"
+
+
+_ODD_LINE_ENDS = tuple([(text.encode(), b"\\u%04x" % ord(text)) for text in ("\x85", "\u2028", "\u2029")])

@@ -120,10 +120,12 @@ class _RequestWriter:
         if given.mode == "disabled":
             body["think"] = False
             return
-        level = _LEVELS.get(given.effort or "")
+        level = _LEVELS.get(given.effort or "") if takes_levels(self.model) else None
+        if given.effort != level:
+            self.lose("reasoning (the effort is not kept)")
         if given.budget_tokens is not None:
             self.lose("reasoning (a budget is not kept)")
-        body["think"] = level if level is not None and takes_levels(self.model) else True
+        body["think"] = True if level is None else level
 
     def rest(self, body: Json) -> None:
         request = self.request

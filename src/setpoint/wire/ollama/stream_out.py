@@ -22,6 +22,7 @@ from setpoint.wire.dialect import DELTA_BYTES_MAX
 from setpoint.wire.ollama.answer import call_shape, counts_of
 from setpoint.wire.ollama.faults import render_ollama_stream_fault
 from setpoint.wire.ollama.logprobs import write_logprobs
+from setpoint.wire.ollama.ndjson import as_line
 from setpoint.wire.ollama.times import time_of
 from setpoint.wire.ollama.words import WRITTEN
 
@@ -84,7 +85,7 @@ class ChatStreamRenderer:
         return b"".join([self._line(before + _encode(piece) + after) for piece in pieces(text, DELTA_BYTES_MAX)])
 
     def _line(self, message: bytes, more: bytes = b"") -> bytes:
-        return b"".join((self._head, message, more, b',"done":false}\n'))
+        return as_line(b"".join((self._head, message, more, b',"done":false}')))
 
     def _waiting(self) -> bytes:
         """Calls not written yet, one a line; what follows them in the stream comes after them here too."""
@@ -100,4 +101,4 @@ class ChatStreamRenderer:
         last: dict[str, object] = {"done": True, "done_reason": WRITTEN[event.finish]}
         if self._usage is not None:
             last |= counts_of(self._usage)
-        return b"".join((self._waiting(), self._head, b'""},', _encode(last)[1:], b"\n"))
+        return self._waiting() + as_line(b"".join((self._head, b'""},', _encode(last)[1:])))

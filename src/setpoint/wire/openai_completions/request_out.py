@@ -17,6 +17,8 @@ DEFAULT_MAX_TOKENS = 1_024
 
 STOP_SEQUENCES_MAX = 4
 LOGPROBS_MAX = 5
+_OWN = ("best_of", "logit_bias")
+"""Members of this dialect that the nouns do not have; among the extras they are sent as they came."""
 
 
 def encode_request(request: ChatRequest, model: str, stream: bool, can: Capabilities) -> Encoded | Fault:
@@ -38,9 +40,8 @@ def encode_request(request: ChatRequest, model: str, stream: bool, can: Capabili
         body["stream"] = True
         if can.stream_usage == "ask":
             body["stream_options"] = {"include_usage": True}
-    for name in loss_names(request.extras):
-        if name != PROMPT:
-            losses[name] = None
+    body |= {name: msgspec.Raw(request.extras[name]) for name in _OWN if name in request.extras}
+    losses |= dict.fromkeys(loss_names({name: raw for name, raw in request.extras.items() if name not in {*_OWN, PROMPT}}))
     return Encoded(_encode(body), tuple(losses))
 
 
