@@ -652,3 +652,15 @@ def test_a_schema_that_is_no_object_is_a_bad_request(schema: bytes) -> None:
         for dialect in BOTH:
             got = dialect.encode_request(request, "m", False)
             assert isinstance(got, Encoded) or got.kind is FaultKind.bad_request
+
+
+def test_another_dialects_member_of_the_same_name_is_named_as_lost() -> None:
+    mine = ChatRequest("m", (Message("user", (Text("hi"),)),), extras={"context_management": b'{"edits":[]}'})
+    encoded = ANTHROPIC.encode_request(mine, "claude-sonnet-4-5", False)
+    assert isinstance(encoded, Encoded)
+    assert json.loads(encoded.body)["context_management"] == {"edits": []}
+    theirs = ChatRequest("m", (Message("user", (Text("hi"),)),), extras={"context_management": b'[{"type":"compaction"}]'})
+    encoded = ANTHROPIC.encode_request(theirs, "claude-sonnet-4-5", False)
+    assert isinstance(encoded, Encoded)
+    assert "context_management" in encoded.losses
+    assert "context_management" not in json.loads(encoded.body)

@@ -52,6 +52,8 @@ OWN_MEMBERS = (
 )
 """Members of Anthropic's own request that no neutral noun carries (https://docs.anthropic.com/en/api/messages)."""
 
+_OBJECTS = {"context_management"}
+"""A member of that name in another dialect (Responses has a list) is not ours."""
 _CARRIED = {CITATIONS, CONTEXT, TOOL_MEMBERS, TASK_BUDGET}
 
 
@@ -117,7 +119,7 @@ class _RequestWriter:
 
     def extras(self, body: Json) -> None:
         for name, raw in self.request.extras.items():
-            if name in OWN_MEMBERS:
+            if name in OWN_MEMBERS and not (name in _OBJECTS and not raw.startswith(b"{")):
                 body[name] = msgspec.Raw(raw)
             elif name not in _CARRIED:
                 for safe in loss_names({name: raw}):
