@@ -117,3 +117,11 @@ def test_an_escaped_slash_anywhere_else_is_refused(target: str) -> None:
         w.loop.spin()
         assert status_of(client.sent) == 400
         assert b"escaped slash" in body_of(client.sent) or b"dot segment" in body_of(client.sent)
+
+
+@pytest.mark.parametrize(("said", "streamed"), [(b"", True), (b',"stream":true', True), (b',"stream":false', False)])
+def test_ollama_streams_unless_it_is_told_not_to(said: bytes, streamed: bool) -> None:
+    with world() as w:
+        client = w.client()
+        client.says(post(b'{"model":"m-1","messages":[{"role":"user","content":"hi"}]%b}' % said, "/api/chat"))
+        assert (b'"stream":true' in w.up().sent) is streamed

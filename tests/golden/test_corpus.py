@@ -149,6 +149,8 @@ def billed(usage: dict[str, Any] | None) -> tuple[int, int]:
     if "input_tokens" in usage:
         cached = (usage.get("cache_read_input_tokens") or 0) + (usage.get("cache_creation_input_tokens") or 0)
         return usage["input_tokens"] + cached, usage["output_tokens"]
+    if "prompt_tokens" not in usage:  # Voyage's embeddings
+        return usage.get("total_tokens") or 0, 0
     prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
     total = usage.get("total_tokens") or 0
     reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0

@@ -44,6 +44,12 @@ class ChatEnvelope(Envelope, kw_only=True):
     messages: list[msgspec.Raw]
 
 
+class OllamaEnvelope(ChatEnvelope, kw_only=True):
+    """Ollama streams unless it is told not to (https://github.com/ollama/ollama/blob/main/docs/api.md)."""
+
+    stream: bool | None = True
+
+
 class ContentsEnvelope(Envelope, kw_only=True):
     """Gemini's name for them."""
 

@@ -18,6 +18,7 @@ from setpoint.gateway.envelope import (
     EmbeddingsEnvelope,
     Envelope,
     LooseEnvelope,
+    OllamaEnvelope,
     ResponsesEnvelope,
 )
 
@@ -88,7 +89,7 @@ CONVERSE = HotSurface(
 )
 COHERE = HotSurface(Surface.cohere_chat, "cohere", ChatEnvelope, streams=True)
 COHERE_EMBED = HotSurface(Surface.cohere_embeddings, "cohere_embeddings", LooseEnvelope, kind="embeddings")
-OLLAMA = HotSurface(Surface.ollama_chat, "ollama", ChatEnvelope, streams=True, stream_type=b"application/x-ndjson")
+OLLAMA = HotSurface(Surface.ollama_chat, "ollama", OllamaEnvelope, streams=True, stream_type=b"application/x-ndjson")
 OLLAMA_EMBED = HotSurface(Surface.ollama_embeddings, "ollama_embeddings", EmbeddingsEnvelope, kind="embeddings")
 
 

@@ -20,4 +20,7 @@ def read_usage(body: bytes) -> AnswerFacts:
         answer = _answer(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return AnswerFacts(None, "", "")
-    return AnswerFacts(usage_of(answer.usage) if answer.usage is not None else None, answer.model or "", "")
+    usage = answer.usage
+    if usage is not None and usage.prompt_tokens is None:
+        usage.prompt_tokens = usage.total_tokens  # Voyage gives the total alone, and all of it was asked
+    return AnswerFacts(None if usage is None else usage_of(usage), answer.model or "", "")
