@@ -20,10 +20,10 @@ NOW_S = 100.0
         (Circuit(CLOSED), Circuit(CLOSED), CALL),
         (Circuit(CLOSED, 2), Circuit(CLOSED, 2), CALL),
         (Circuit(OPEN, 0, 100.1, 4), Circuit(OPEN, 0, 100.1, 4), REFUSED),
-        (Circuit(OPEN, 0, 100.0, 4), Circuit(HALF, 0, 130.0, 5), 5),
-        (Circuit(HALF, 1, 100.1, 5), Circuit(HALF, 1, 100.1, 5), REFUSED),
-        (Circuit(HALF, 1, -inf, 5), Circuit(HALF, 1, 130.0, 6), 6),
-        (Circuit(HALF, 1, 99.0, 5), Circuit(HALF, 1, 130.0, 6), 6),
+        (Circuit(OPEN, 0, 100.0, 4), Circuit(HALF, 0, 130.0, 5, 5), 5),
+        (Circuit(HALF, 1, 100.1, 5, 4), Circuit(HALF, 1, 100.1, 5, 4), REFUSED),
+        (Circuit(HALF, 1, -inf, 5, 4), Circuit(HALF, 1, 130.0, 6, 4), 6),
+        (Circuit(HALF, 1, 99.0, 5, 4), Circuit(HALF, 1, 130.0, 6, 4), 6),
     ],
 )
 def test_who_may_call(before: Circuit, after: Circuit, admission: int) -> None:
@@ -36,11 +36,13 @@ def test_who_may_call(before: Circuit, after: Circuit, admission: int) -> None:
         (Circuit(CLOSED, 2), CALL, Circuit(CLOSED, 0)),
         (Circuit(OPEN, 0, 110.0, 1), CALL, Circuit(OPEN, 0, 110.0, 1)),
         (Circuit(OPEN, 0, 110.0, 1), 1, Circuit(OPEN, 0, 110.0, 1)),
-        (Circuit(HALF, 0, 110.0, 1), CALL, Circuit(HALF, 0, 110.0, 1)),
-        (Circuit(HALF, 0, 110.0, 2), 1, Circuit(HALF, 0, 110.0, 2)),
-        (Circuit(HALF, 0, 110.0, 2), 2, Circuit(HALF, 1, -inf, 2)),
-        (Circuit(HALF, 1, 110.0, 3), 3, Circuit(CLOSED, 0, -inf, 3)),
-        (Circuit(HALF, 1, -inf, 3), 3, Circuit(HALF, 1, -inf, 3)),
+        (Circuit(HALF, 0, 110.0, 1, 1), CALL, Circuit(HALF, 0, 110.0, 1, 1)),
+        (Circuit(HALF, 0, 110.0, 2, 2), 1, Circuit(HALF, 0, 110.0, 2, 2)),
+        (Circuit(HALF, 0, 110.0, 2, 1), 1, Circuit(HALF, 1, 110.0, 2, 1)),
+        (Circuit(HALF, 0, 110.0, 2, 1), 2, Circuit(HALF, 1, -inf, 2, 1)),
+        (Circuit(HALF, 1, 110.0, 3, 1), 3, Circuit(CLOSED, 0, -inf, 3)),
+        (Circuit(HALF, 1, 110.0, 3, 1), 2, Circuit(CLOSED, 0, -inf, 3)),
+        (Circuit(HALF, 1, -inf, 3, 1), 3, Circuit(HALF, 1, -inf, 3, 1)),
     ],
 )
 def test_what_a_success_changes(before: Circuit, admission: int, after: Circuit) -> None:
@@ -53,9 +55,10 @@ def test_what_a_success_changes(before: Circuit, admission: int, after: Circuit)
         (Circuit(CLOSED, 0), CALL, Circuit(CLOSED, 1)),
         (Circuit(CLOSED, 2), CALL, Circuit(OPEN, 0, 130.0)),
         (Circuit(OPEN, 0, 110.0), CALL, Circuit(OPEN, 0, 110.0)),
-        (Circuit(HALF, 1, 110.0, 2), CALL, Circuit(HALF, 1, 110.0, 2)),
-        (Circuit(HALF, 1, 110.0, 2), 1, Circuit(HALF, 1, 110.0, 2)),
-        (Circuit(HALF, 1, 110.0, 2), 2, Circuit(OPEN, 0, 130.0, 2)),
+        (Circuit(HALF, 1, 110.0, 2, 2), CALL, Circuit(HALF, 1, 110.0, 2, 2)),
+        (Circuit(HALF, 1, 110.0, 2, 2), 1, Circuit(HALF, 1, 110.0, 2, 2)),
+        (Circuit(HALF, 1, 110.0, 2, 1), 1, Circuit(OPEN, 0, 130.0, 2)),
+        (Circuit(HALF, 1, 110.0, 2, 2), 2, Circuit(OPEN, 0, 130.0, 2)),
     ],
 )
 def test_what_a_failure_changes(before: Circuit, admission: int, after: Circuit) -> None:
@@ -67,8 +70,9 @@ def test_what_a_failure_changes(before: Circuit, admission: int, after: Circuit)
     [
         (Circuit(CLOSED, 2), CALL, Circuit(CLOSED, 2)),
         (Circuit(OPEN, 0, 110.0, 2), 2, Circuit(OPEN, 0, 110.0, 2)),
-        (Circuit(HALF, 1, 110.0, 2), CALL, Circuit(HALF, 1, 110.0, 2)),
-        (Circuit(HALF, 1, 110.0, 2), 2, Circuit(HALF, 1, -inf, 2)),
+        (Circuit(HALF, 1, 110.0, 2, 1), CALL, Circuit(HALF, 1, 110.0, 2, 1)),
+        (Circuit(HALF, 1, 110.0, 2, 1), 1, Circuit(HALF, 1, 110.0, 2, 1)),
+        (Circuit(HALF, 1, 110.0, 2, 1), 2, Circuit(HALF, 1, -inf, 2, 1)),
     ],
 )
 def test_what_an_abandoned_call_changes(before: Circuit, admission: int, after: Circuit) -> None:
@@ -106,10 +110,51 @@ def test_a_probe_that_never_reports_is_replaced_after_open_s() -> None:
     assert breaker.admit(59.9) == REFUSED
     second = breaker.admit(60.0)
     assert second == lost + 1
-    breaker.failed(lost, 61.0)
-    assert breaker.state is State.half_open
+    breaker.abandoned(lost)
+    assert breaker.admit(61.0) == REFUSED
     breaker.abandoned(second)
     assert breaker.admit(61.0) == second + 1
+
+
+def test_an_endpoint_that_answers_slower_than_open_s_closes_all_the_same() -> None:
+    breaker = opened(Breaker(open_s=30.0), 0.0)
+    out: list[tuple[float, int]] = []
+    for second in range(30, 200):
+        if breaker.state is State.closed:
+            break
+        admission = breaker.admit(float(second))
+        if admission != REFUSED:
+            out.append((second + 40.0, admission))
+        for at_s, probe in out:
+            if at_s == second:
+                breaker.succeeded(probe)
+    assert (breaker.state, second) == (State.closed, 101)
+
+
+def test_a_probe_of_an_earlier_half_open_time_counts_for_nothing() -> None:
+    breaker = opened(Breaker(), 0.0)
+    late = breaker.admit(30.0)
+    breaker.failed(breaker.admit(60.0), 60.0)
+    probe = breaker.admit(90.0)
+    before = breaker.circuit
+    breaker.succeeded(late)
+    assert breaker.circuit == before
+    breaker.succeeded(probe)
+    assert breaker.circuit.count == 1
+
+
+def test_who_sees_the_upstream_well_may_hasten_the_first_probe_but_closes_nothing() -> None:
+    breaker = Breaker()
+    breaker.hasten(0.0)
+    assert breaker.state is State.closed
+    opened(breaker, 1.0)
+    breaker.hasten(2.0)
+    assert (breaker.state, breaker.retry_after_s(2.0)) == (State.open, 0.0)
+    probe = breaker.admit(2.0)
+    breaker.hasten(3.0)
+    assert (breaker.state, breaker.admit(3.0)) == (State.half_open, REFUSED)
+    breaker.failed(probe, 4.0)
+    assert breaker.retry_after_s(4.0) == 30.0
 
 
 class LongLife(RuleBasedStateMachine):
@@ -142,14 +187,35 @@ class LongLife(RuleBasedStateMachine):
             return
         admission, _ = self.out.pop(pick % len(self.out))
         before = self.breaker.circuit
+        left = self.breaker.retry_after_s(self.now_s)
         if how == "succeeded":
             self.breaker.succeeded(admission)
         elif how == "failed":
             self.breaker.failed(admission, self.now_s)
         elif how == "abandoned":
             self.breaker.abandoned(admission)
-        if before.state is not State.closed and admission != before.probe:
-            assert self.breaker.circuit == before
+        after = self.breaker.circuit
+        if before.state is not State.closed and not before.since <= admission <= before.probe:
+            assert after == before
+        if before.state is State.half_open and admission < before.probe and how != "failed" and after.state is State.half_open:
+            assert self.breaker.retry_after_s(self.now_s) == left, "only the latest probe makes room for another"
+
+    @rule()
+    def seen_well(self) -> None:
+        before = self.breaker.state
+        self.breaker.hasten(self.now_s)
+        assert self.breaker.state is before
+
+    @rule()
+    def everybody_vanishes_and_the_upstream_is_well(self) -> None:
+        """From any state: no report ever comes of what is out, and yet good calls close it again."""
+        self.out.clear()
+        for _ in range(1 + self.breaker.limits.successes):
+            self.now_s += 30.001
+            admission = self.breaker.admit(self.now_s)
+            if admission != REFUSED:
+                self.breaker.succeeded(admission)
+        assert self.breaker.state is State.closed
 
     @invariant()
     def an_answer_is_never_further_than_open_s(self) -> None:

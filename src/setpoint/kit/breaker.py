@@ -13,8 +13,11 @@
   another close the circuit, one bad probe opens it for another `open_s`.
 
 A probe whose caller vanished (cancelled, or a bug) must not hold half-open for ever: after `open_s` without a report the next
-caller becomes the probe, and the lost one's report, should it come, counts for nothing. Each probe has its number for that.
-Reports of ordinary calls that began before the circuit opened count for nothing either, while it is not closed.
+caller becomes the probe. A report that comes later than that still counts, because calls may take longer than `open_s` as a rule:
+if only the latest probe were heard, such an endpoint would never close again. Each probe has its number, so that reports of an
+earlier half-open time, and of ordinary calls that began before the circuit opened, count for nothing while it is not closed.
+
+`hasten` is for somebody who knows that the upstream is back: an open circuit need not wait any longer for its first probe.
 
 Which faults are failures is the caller's decision: a caller's own mistake (400) says nothing about the health of an upstream.
 
@@ -49,13 +52,14 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
 class Circuit(msgspec.Struct, frozen=True, gc=False):
     """`count` is failures in a row (closed) or good probes (half-open). `until_s`: when the next probe may go (open, half-open).
 
-    `probe` numbers the probe last sent, over the life of the circuit.
+    `probe` numbers the probe last sent, over the life of the circuit; `since` is the first one of this half-open time.
     """
 
     state: State = State.closed
     count: int = 0
     until_s: float = -inf
     probe: int = 0
+    since: int = 0
 
 
 CALL = 0
@@ -69,8 +73,10 @@ def after_ask(circuit: Circuit, limits: Limits, now_s: float) -> tuple[Circuit, 
         return circuit, CALL
     if now_s < circuit.until_s:
         return circuit, REFUSED
-    good = circuit.count if circuit.state is State.half_open else 0
-    return Circuit(State.half_open, good, now_s + limits.open_s, circuit.probe + 1), circuit.probe + 1
+    number = circuit.probe + 1
+    if circuit.state is State.half_open:
+        return Circuit(State.half_open, circuit.count, now_s + limits.open_s, number, circuit.since), number
+    return Circuit(State.half_open, 0, now_s + limits.open_s, number, number), number
 
 
 def after_success(circuit: Circuit, limits: Limits, admission: int) -> Circuit:
@@ -81,7 +87,7 @@ def after_success(circuit: Circuit, limits: Limits, admission: int) -> Circuit:
         return circuit
     if circuit.count + 1 >= limits.successes:
         return Circuit(probe=circuit.probe)
-    return Circuit(State.half_open, circuit.count + 1, -inf, circuit.probe)
+    return Circuit(State.half_open, circuit.count + 1, _until_s(circuit, admission), circuit.probe, circuit.since)
 
 
 def after_failure(circuit: Circuit, limits: Limits, admission: int, now_s: float) -> Circuit:
@@ -98,12 +104,26 @@ def after_abandoned(circuit: Circuit, admission: int) -> Circuit:
     """The call ended without telling anything (client gone, caller's own fault): the next caller may probe at once."""
     if circuit.state is State.closed or not _counts(circuit, admission):
         return circuit
-    return Circuit(circuit.state, circuit.count, -inf, circuit.probe)
+    return Circuit(circuit.state, circuit.count, _until_s(circuit, admission), circuit.probe, circuit.since)
+
+
+def after_hint(circuit: Circuit, now_s: float) -> Circuit:
+    """Somebody saw the upstream well: the first probe of an open circuit may go at once."""
+    if circuit.state is not State.open or circuit.until_s <= now_s:
+        return circuit
+    return Circuit(State.open, 0, now_s, circuit.probe)
 
 
 def _counts(circuit: Circuit, admission: int) -> bool:
-    """Whether a report is from the probe that half-open waits for (`until_s` is -inf once it has reported)."""
-    return circuit.state is State.half_open and admission == circuit.probe and circuit.until_s > -inf
+    """Whether a report is from a probe of this half-open time (`until_s` is -inf once the latest one has reported)."""
+    if circuit.state is not State.half_open or not circuit.since <= admission <= circuit.probe:
+        return False
+    return admission < circuit.probe or circuit.until_s > -inf
+
+
+def _until_s(circuit: Circuit, admission: int) -> float:
+    """The latest probe's report makes room for the next one; an earlier one's does not."""
+    return -inf if admission == circuit.probe else circuit.until_s
 
 
 class Breaker:
@@ -141,6 +161,11 @@ class Breaker:
     def abandoned(self, admission: int) -> None:
         if not self._clean:
             self._become(after_abandoned(self._circuit, admission))
+
+    def hasten(self, now_s: float) -> None:
+        """The upstream was seen well."""
+        if not self._clean:
+            self._become(after_hint(self._circuit, now_s))
 
     def retry_after_s(self, now_s: float) -> float:
         """Seconds until a call may be admitted; 0 when one would be now. Changes nothing."""
