@@ -76,7 +76,7 @@ def test_a_good_draft_becomes_a_plan() -> None:
 
 def test_every_upstream_answers_its_own_names_and_what_is_written_comes_first() -> None:
     assert [route.model for route in compiled(GOOD).routes] == ["fast", "openai/*", "gpt-*", "o1*", "local/*"]
-    assert compiled(GOOD).routes[1] == Route("openai/*", (Target("openai"),))
+    assert compiled(GOOD).routes[1] == Route("openai/*", (Target("openai"),), long_by_itself=True)
 
 
 def test_a_written_route_and_an_earlier_upstream_keep_their_names() -> None:

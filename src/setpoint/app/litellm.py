@@ -257,7 +257,7 @@ def _route(model: str, deployments: list[_Parameters], targets: dict[str, list[T
     route: Tree = {
         "targets": [*own, *fallbacks],
         "strategy": "failover" if fallbacks or is_ordered or len(own) < 2 else "weighted",
-        "timeouts": _timeouts(settings) | _timeouts(deployments[0]) or "guarded",
+        "timeouts": _timeouts(settings) | _timeouts(deployments[0]) or "auto",
     }
     if settings.num_retries is not None:
         route["retries"] = {"attempts": settings.num_retries + 1}

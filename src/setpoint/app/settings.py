@@ -17,7 +17,18 @@ from setpoint.app.presets import PRESETS, Preset
 from setpoint.app.vendor_variables import lay_vendors
 from setpoint.control.draft import Problem
 from setpoint.domain.capabilities import STANDARD, Capabilities
-from setpoint.domain.plan import AuthStyle, BreakerLimits, CachePolicy, DialectName, Hosting, Limits, Retries, Strategy, Timeouts
+from setpoint.domain.plan import (
+    AuthStyle,
+    BreakerLimits,
+    CachePolicy,
+    DialectName,
+    Hosting,
+    Limits,
+    Retries,
+    Strategy,
+    StreamLimits,
+    Timeouts,
+)
 from setpoint.domain.principal import Role
 
 Environment = Literal["development", "staging", "production"]
@@ -109,12 +120,16 @@ class RouteSettings(msgspec.Struct, frozen=True):
 
     targets: tuple[str | RouteTarget, ...] = ()
     strategy: Strategy = "failover"
-    timeouts: Literal["guarded", "long"] | Timeouts = "guarded"
+    timeouts: Literal["auto", "guarded", "long"] | Timeouts = "auto"
+    """auto: guarded, or long where the model is known to think before it answers, or is asked to."""
     retries: Literal["default", "aggressive", "conservative", "none"] | Retries = "default"
     cache: CachePolicy | None = None
     """None: as the section `cache` says."""
     untranslated: Literal["report", "refuse"] = "report"
     """What to do when a target's dialect cannot say all that was asked."""
+    stream: StreamLimits = StreamLimits()
+    on_client_gone: Literal["abort", "drain"] = "abort"
+    continuation: Literal["off", "auto"] = "off"
 
 
 class Cache(msgspec.Struct, frozen=True):

@@ -14,12 +14,14 @@ import msgspec
 
 from setpoint.control.clouds import base_path, cloud_problems, secret_problems
 from setpoint.control.draft import Draft, Problem, UpstreamDraft
-from setpoint.domain.plan import AuthStyle, Plan, PriceBook, PriceRule, Route, Target, Upstream
+from setpoint.domain.plan import AuthStyle, Plan, PriceBook, PriceRule, Route, StreamLimits, Target, Upstream
 
 UPSTREAMS_MAX = 1_000
 ROUTES_MAX = 10_000
 TARGETS_MAX = 64
 HEADERS_MAX = 32
+STREAM_BYTES_MIN = 64
+"""Below this a write or a delta would be all framing."""
 
 Seal = Callable[[str, str], bytes]
 """(upstream name, credential) to what the plan may hold of it."""
@@ -157,8 +159,11 @@ def _route_problems(route: Route, upstreams: list[str]) -> Iterable[Problem]:
 
 def _timing_problems(where: str, route: Route) -> Iterable[Problem]:
     for name, value in msgspec.structs.asdict(route.timeouts).items():
-        if value <= 0:
+        if value is not None and value <= 0:
             yield Problem(f"{where}.timeouts.{name}", "must be more than 0")
+    for name, most in msgspec.structs.asdict(StreamLimits()).items():
+        if not STREAM_BYTES_MIN <= getattr(route.stream, name) <= most:
+            yield Problem(f"{where}.stream.{name}", f"must be between {STREAM_BYTES_MIN} and {most}")
     if not 1 <= route.retries.attempts <= 20:
         yield Problem(f"{where}.retries.attempts", "must be between 1 (no retry) and 20")
     if route.retries.base_s < 0 or route.retries.factor < 1 or route.retries.cap_s < 0:
@@ -233,7 +238,7 @@ def _with_wildcards(draft: Draft) -> Iterable[Route]:
         for model in (f"{upstream.name}/*", *upstream.wildcards):
             if model not in taken:
                 taken.add(model)
-                yield Route(model, (Target(upstream.name),), cache=draft.cache)
+                yield Route(model, (Target(upstream.name),), cache=draft.cache, long_by_itself=True)
 
 
 def _with_stated(prices: PriceBook, draft: Draft) -> PriceBook:

@@ -31,7 +31,8 @@ Hosting = Literal["vendor", "azure", "bedrock", "vertex"]
 """Whose doors a dialect stands behind: clouds serve vendors' dialects at paths, and with credentials, of their own."""
 AuthStyle = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "aws", "google", "none"]
 """In which header a credential goes; aws signs each request with it, google trades a service account for a token."""
-Strategy = Literal["failover", "weighted", "round_robin"]
+Strategy = Literal["failover", "weighted", "round_robin", "cost", "latency", "least_busy", "hybrid", "model"]
+"""Which target comes first; see docs/routing.md."""
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -39,11 +40,13 @@ class Timeouts(msgspec.Struct, frozen=True):
 
     connect_s: float = 5.0
     first_byte_s: float = 30.0
-    """Unary: until the head of the answer. Streams: until the first event (time to first token)."""
+    """Until the head of the answer; of a stream until the first bytes of its body."""
     idle_s: float = 30.0
     unary_total_s: float = 30.0
     stream_total_s: float = 60.0
     stream_events_max: int = 10_000
+    first_token_s: float | None = None
+    """Streams: until the first content (time to first token), however many signs of life come before. None: `first_byte_s`."""
 
 
 LONG_TIMEOUTS = Timeouts(first_byte_s=120.0, idle_s=120.0, unary_total_s=600.0, stream_total_s=600.0, stream_events_max=200_000)
@@ -57,6 +60,8 @@ class Retries(msgspec.Struct, frozen=True):
     base_s: float = 1.0
     factor: float = 2.0
     cap_s: float = 10.0
+    total_s: float | None = None
+    """All calls and waits of one request. None: twice what one call may take, time for one that hangs and another that answers."""
 
 
 RETRY_PRESETS: dict[str, Retries] = {
@@ -73,6 +78,21 @@ class BreakerLimits(msgspec.Struct, frozen=True):
     failures: int = 5
     open_s: float = 30.0
     successes: int = 2
+
+
+class SealedKey(msgspec.Struct, frozen=True):
+    """One of several credentials of an upstream. `label` is what metrics and traces call it; it says nothing of the key itself."""
+
+    label: str
+    sealed: bytes
+    weight: float = 1.0
+
+
+class HealthProbe(msgspec.Struct, frozen=True):
+    """A GET that each worker sends by itself. `path` comes behind the upstream's base path."""
+
+    every_s: float = 30.0
+    path: str = "/models"
 
 
 class Upstream(msgspec.Struct, frozen=True):
@@ -107,6 +127,9 @@ class Upstream(msgspec.Struct, frozen=True):
     """Vertex: whose models are used."""
     api_version: str = ""
     """Azure: set, it chooses the paths by deployment; empty, the versionless ones (`/openai/v1`)."""
+    keys: tuple[SealedKey, ...] = ()
+    """Several credentials that are used in turn; `api_key_sealed` then is None."""
+    probe: HealthProbe | None = None
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -115,6 +138,29 @@ class Target(msgspec.Struct, frozen=True):
     upstream: str
     model: str = ""
     weight: float = 1.0
+    match: tuple[str, ...] = ()
+    """Strategy model: patterns of the names that go here, with `*` and `?`; none means every name."""
+
+
+class HybridWeights(msgspec.Struct, frozen=True):
+    """How much each counts in the score of strategy hybrid; only their proportion matters."""
+
+    cost: float = 0.4
+    latency: float = 0.4
+    reliability: float = 0.2
+
+
+class Fallbacks(msgspec.Struct, frozen=True):
+    """Targets that are tried only for a reason, in this order, behind those of the route.
+
+    error: the others failed. context_window: the prompt is too long for the model. content_filter: the provider refused the request.
+    refusal: the answer is a refusal, or was filtered.
+    """
+
+    error: tuple[Target, ...] = ()
+    context_window: tuple[Target, ...] = ()
+    content_filter: tuple[Target, ...] = ()
+    refusal: tuple[Target, ...] = ()
 
 
 class CachePolicy(msgspec.Struct, frozen=True):
@@ -122,6 +168,29 @@ class CachePolicy(msgspec.Struct, frozen=True):
 
     mode: Literal["off", "deterministic", "all"] = "deterministic"
     ttl_s: float = 300.0
+
+
+class StreamLimits(msgspec.Struct, frozen=True):
+    """Bounds of one stream, in bytes. An event over its bound ends the stream with an error event; the other two only split."""
+
+    event_bytes_max: int = 8_388_608
+    write_bytes_max: int = 8_192
+    """The most that is handed to a client's connection at once."""
+    delta_bytes_max: int = 4_096
+    """The longest text of one translated delta, in UTF-8."""
+
+
+Quantile = Literal["p50", "p90", "p95", "p99"]
+
+
+class Hedge(msgspec.Struct, frozen=True):
+    """When the first call is slow to say anything, a second one is made besides, and who has content first wins.
+
+    `after_s` is seconds, or a quantile of the route's own times to first content. `max_ratio`: hedges a request, over ten seconds.
+    """
+
+    after_s: float | Quantile = 1.5
+    max_ratio: float = 0.1
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -135,6 +204,16 @@ class Route(msgspec.Struct, frozen=True):
     cache: CachePolicy = CachePolicy()
     untranslated: Literal["report", "refuse"] = "report"
     """What to do when a target's dialect cannot say all that was asked: name it in a header, or go to another target and else refuse."""
+    hybrid: HybridWeights = HybridWeights()
+    fallbacks: Fallbacks | None = None
+    long_by_itself: bool = False
+    """No preset was chosen: LONG_TIMEOUTS where the model is known to think, or is asked to."""
+    stream: StreamLimits = StreamLimits()
+    on_client_gone: Literal["abort", "drain"] = "abort"
+    """When a client leaves in mid-answer: hang up on the upstream at once, or read the answer to its end for its usage and the cache."""
+    continuation: Literal["off", "auto"] = "off"
+    """Whether a stream that breaks off in the middle of its text is continued by another call."""
+    hedge: Hedge | None = None
 
 
 class RoleLimit(msgspec.Struct, frozen=True):
