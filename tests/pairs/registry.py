@@ -49,13 +49,6 @@ class Surface:
     def dialect(self) -> Dialect:
         return cast("Dialect", getattr(import_module(f"setpoint.wire.{self.name}.dialect"), self.name.upper()))
 
-    @property
-    def is_there(self) -> bool:
-        try:
-            return self.dialect is not None
-        except ImportError:
-            return False
-
     def stops_for(self, stop: str) -> frozenset[str]:
         return self.stops.get(stop, frozenset({stop}))
 
@@ -169,9 +162,6 @@ SURFACES = {
         ),
     )
 }
-
-
-READY = {name: surface for name, surface in SURFACES.items() if surface.is_there}
 
 
 def differences(told: Said, read: Said, surface: Surface) -> list[str]:

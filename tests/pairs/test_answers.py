@@ -9,8 +9,7 @@ from functools import cache
 
 import pytest
 from tests.pairs.recordings import CORPUS, SKIPPED, Recorded, answers
-from tests.pairs.registry import READY as SURFACES
-from tests.pairs.registry import Surface, differences
+from tests.pairs.registry import SURFACES, Surface, differences
 from tests.pairs.said import Said
 from tests.pairs.told.events import NotOneAnswerError
 

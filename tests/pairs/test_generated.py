@@ -1,5 +1,8 @@
 """Made-up answers, streams and requests: every dialect says back what it was told, and every two say the same."""
 
+import json
+import random
+from functools import cache
 from typing import Any
 
 import pytest
@@ -8,16 +11,19 @@ from hypothesis import strategies as st
 from tests.pairs import strategies
 from tests.pairs.normal_forms import KEEPS, RULES
 from tests.pairs.nouns import fine_print, said_of, unexplained
-from tests.pairs.registry import READY as SURFACES
-from tests.pairs.registry import Surface, differences
+from tests.pairs.registry import SURFACES, Surface, differences
 
 from setpoint.domain.chat import ChatAnswer, ChatRequest
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.domain.stream import StreamEvent, fold
-from setpoint.wire.dialect import Dialect
+from setpoint.domain.stream import Finished, StreamEvent, TextDelta, fold
+from setpoint.wire.dialect import Dialect, StreamDecoder
+from setpoint.wire.openai_chat.dialect import OPENAI_CHAT
+from tools import fuzz_dialects
 
-EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-FEWER = settings(EXAMPLES, max_examples=12)
+EXAMPLES = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+MUTANTS = 250
+"""Of each dialect and kind; the seeds themselves are among them."""
+FEWER = settings(EXAMPLES, max_examples=10)
 
 each = pytest.mark.parametrize("name", list(SURFACES))
 pairs = pytest.mark.parametrize(
@@ -173,7 +179,7 @@ def test_a_stream_passes_through_another_dialect(name: str, other: str, answer: 
 
 
 @each
-@settings(EXAMPLES, max_examples=120)
+@settings(EXAMPLES, max_examples=60)
 @given(request=strategies.requests(), stream=st.booleans())
 def test_a_request_comes_back_but_for_what_is_named(name: str, request: ChatRequest, stream: bool) -> None:
     surface = SURFACES[name]
@@ -190,7 +196,7 @@ def test_a_request_comes_back_but_for_what_is_named(name: str, request: ChatRequ
 
 
 @each
-@settings(EXAMPLES, max_examples=80)
+@settings(EXAMPLES, max_examples=30)
 @given(request=strategies.requests(), stream=st.booleans())
 def test_the_vendors_schema_admits_a_request(name: str, request: ChatRequest, stream: bool) -> None:
     surface = SURFACES[name]
@@ -214,3 +220,53 @@ def test_the_made_up_requests_are_mostly_taken() -> None:
         for request in made_up:
             taken += not isinstance(surface.dialect.encode_request(request, surface.model, False), Fault)
         assert taken >= (1 if name == "openai_completions" else 20), f"{name} takes {taken} of {len(made_up)}"
+
+
+# ---------------------------------------------------------------------------------------------------------------- mutants
+
+
+@cache
+def seeds() -> tuple[dict[str, Dialect], fuzz_dialects.Pools]:
+    known = fuzz_dialects.dialects()
+    return known, fuzz_dialects.pools_of_seeds(known)
+
+
+@pytest.mark.parametrize("kind", fuzz_dialects.KINDS)
+@each
+def test_mutated_bytes_crash_nothing_and_read_the_same_however_cut(name: str, kind: str) -> None:
+    """A short walk of `tools/fuzz_dialects.py`, without its coverage: the same mutants each time."""
+    known, pools = seeds()
+    assert set(known) == set(SURFACES)
+    pool = pools[name, kind]
+    rng = random.Random(f"{name} {kind}")
+    others = [other for other in known.values() if other.name != name]
+    for no in range(MUTANTS):
+        body = fuzz_dialects.mutated(rng, rng.choice(pool), rng.choice(pool)) if no >= len(pool) else pool[no]
+        fuzz_dialects.exercise(known[name], kind, body, rng.randrange(len(body) + 1), rng.choice(others))
+
+
+def test_the_fuzzer_sees_what_breaks() -> None:
+    """Its promises fail for a dialect that breaks them."""
+
+    class Careless(type(OPENAI_CHAT)):  # type: ignore[misc]  # a class made on the spot
+        def decode_request(self, body: bytes) -> ChatRequest | Fault:
+            return ChatRequest(json.loads(body)["model"], ())
+
+        def stream_decoder(self) -> StreamDecoder:
+            return Forgetful()
+
+    class Forgetful:
+        def feed(self, data: bytes) -> list[StreamEvent]:
+            return [TextDelta(str(len(data)))]
+
+        def finish(self) -> list[StreamEvent]:
+            return [Finished("stop")]
+
+    with pytest.raises(json.JSONDecodeError):
+        fuzz_dialects.exercise(Careless(), "request", b"{", 0, OPENAI_CHAT)
+    with pytest.raises(fuzz_dialects.BrokenPromiseError, match="a cut changes nothing"):
+        fuzz_dialects.exercise(Careless(), "stream", b"data: {}", 3, OPENAI_CHAT)
+    edges = fuzz_dialects.Edges()
+    assert edges.run(lambda: fuzz_dialects.exercise(OPENAI_CHAT, "request", b"{}", 0, OPENAI_CHAT))
+    assert not edges.run(lambda: fuzz_dialects.exercise(OPENAI_CHAT, "request", b"{}", 0, OPENAI_CHAT))
+    assert edges.run(lambda: fuzz_dialects.exercise(OPENAI_CHAT, "request", json.dumps(fuzz_dialects.ASKED).encode(), 0, OPENAI_CHAT))

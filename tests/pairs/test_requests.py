@@ -8,7 +8,7 @@ import pytest
 from tests.pairs.judges.openai_schema import DOCUMENT
 from tests.pairs.judges.walking import RefusedError
 from tests.pairs.recordings import CORPUS, SKIPPED, requests
-from tests.pairs.registry import READY as SURFACES
+from tests.pairs.registry import SURFACES
 
 from setpoint.domain.chat import ChatRequest
 from setpoint.domain.faults import Fault, FaultKind
