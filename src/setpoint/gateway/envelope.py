@@ -10,6 +10,8 @@ import msgspec
 
 from setpoint.domain.faults import Fault, FaultKind
 
+NOTHING = msgspec.Raw(b"")
+
 
 class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
@@ -36,12 +38,19 @@ class Envelope(msgspec.Struct):
     cache: CacheWish | None = None
     tags: list[str] | None = None
     metadata: Any = None
+    # How much the model is to think, in the words of all dialects; `gateway.long_models` judges them.
+    reasoning_effort: msgspec.Raw = NOTHING
+    reasoning: msgspec.Raw = NOTHING
+    thinking: msgspec.Raw = NOTHING
+    think: msgspec.Raw = NOTHING
+    enable_thinking: msgspec.Raw = NOTHING
 
 
 class ChatEnvelope(Envelope, kw_only=True):
     """Chat surfaces: `messages` must be there, and be an array."""
 
     messages: list[msgspec.Raw]
+    converse_fields: msgspec.Raw = msgspec.field(default=NOTHING, name="additionalModelRequestFields")
 
 
 class OllamaEnvelope(ChatEnvelope, kw_only=True):
@@ -54,6 +63,7 @@ class ContentsEnvelope(Envelope, kw_only=True):
     """Gemini's name for them."""
 
     contents: msgspec.Raw
+    generation_config: msgspec.Raw = msgspec.field(default=NOTHING, name="generationConfig")
 
 
 class ResponsesEnvelope(Envelope):

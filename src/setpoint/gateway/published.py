@@ -14,6 +14,7 @@ from setpoint.domain.principal import INFERENCE_ROLES, Principal
 from setpoint.gateway.credentials import Credential
 from setpoint.gateway.endpoints import endpoint, spoken
 from setpoint.gateway.surfaces import HotSurface
+from setpoint.gateway.thinking_models import thinks
 from setpoint.gateway.upstream import Pool
 from setpoint.kit.breaker import Breaker
 from setpoint.ports.snapshots import Keys
@@ -108,7 +109,21 @@ class Line:
 class Candidate:
     """One target of a route for one asked model: where to, in which dialect, under which name, at what price."""
 
-    __slots__ = ("breaker", "dialect", "head", "line", "lines", "model", "paths", "price", "relays", "stream_head", "texts", "weight")
+    __slots__ = (
+        "breaker",
+        "dialect",
+        "head",
+        "line",
+        "lines",
+        "model",
+        "paths",
+        "price",
+        "relays",
+        "stream_head",
+        "texts",
+        "thinks",
+        "weight",
+    )
 
     def __init__(
         self, line: Line, surface: HotSurface, dialect: DialectName, model: str, weight: float, price: Price | None, route_lines: bytes
@@ -119,6 +134,7 @@ class Candidate:
         self.relays = dialect == surface.dialect
         """Client and upstream speak the same dialect: bodies pass as they are."""
         self.model = model
+        self.thinks = thinks(model)
         self.weight = weight
         self.price = price
         self.breaker = line.breaker(f"{dialect}/{surface.kind}", model)
