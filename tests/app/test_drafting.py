@@ -104,9 +104,16 @@ def test_the_cache_section_is_what_a_route_and_a_wildcard_follow() -> None:
 
 def test_roles_without_a_figure_follow_the_profile() -> None:
     service = [draft_of(settings_of(profile=name), "s", {}).role_limits["service"] for name in ("development", "staging")]
-    assert service == [RoleLimit(0, 0), RoleLimit(500, 600)]
+    assert service == [RoleLimit(0, 0, "high"), RoleLimit(500, 600, "high")]
     limits = draft({}, "limits.roles.service.rpm=50", "limits.roles.admin={rpm: 5, burst: 9}").role_limits
-    assert (limits["service"], limits["admin"], limits["developer"]) == (RoleLimit(50, 60), RoleLimit(5, 9), RoleLimit(10_000, 12_000))
+    assert (limits["service"], limits["admin"]) == (RoleLimit(50, 60, "high"), RoleLimit(5, 9, "high"))
+    assert limits["developer"] == RoleLimit(10_000, 12_000, "normal")
+
+
+def test_who_is_shed_first_can_be_said_by_role_and_by_route() -> None:
+    made = draft({}, "limits.roles.developer={rpm: 5, priority: low}", "routes.batch={targets: [sim/echo], priority: low}")
+    assert made.role_limits["developer"].priority == "low"
+    assert [route.priority for route in made.routes] == ["low"]
 
 
 def test_stated_prices_are_dollars_a_million_tokens() -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from setpoint.adapters.local_model.packages import MODEL as LOCAL_MODEL
 from setpoint.app.settings import Provider, RoleRate, RouteSettings, RouteTarget, Settings, StatedPrice
 from setpoint.app.upstreams import upstream_of
@@ -20,6 +22,7 @@ from setpoint.domain.plan import (
     Target,
     Timeouts,
 )
+from setpoint.domain.principal import Role
 
 PICOUSD_PER_TOKEN_OF_USD_PER_MTOK = 1_000_000
 
@@ -88,6 +91,7 @@ def _route(model: str, route: str | list[str] | RouteSettings, settings: Setting
         stream=route.stream,
         on_client_gone=route.on_client_gone,
         continuation=route.continuation,
+        priority=route.priority,
     )
 
 
@@ -108,13 +112,14 @@ def _timeouts(chosen: str | Timeouts) -> Timeouts:
 def _role_limits(settings: Settings) -> dict[str, RoleLimit]:
     profile = _PROFILE_RATES[settings.service.environment]
     limits: dict[str, RoleLimit] = {role: limit for role, limit in ROLE_LIMITS.items() if role not in {"service", "auditor"}}
-    limits |= {"service": profile, "auditor": profile}
-    limits |= {role: _role_limit(rate) for role, rate in settings.limits.roles.items()}
+    limits |= {"service": msgspec.structs.replace(profile, priority=ROLE_LIMITS["service"].priority), "auditor": profile}
+    limits |= {role: _role_limit(role, rate) for role, rate in settings.limits.roles.items()}
     return limits
 
 
-def _role_limit(rate: RoleRate) -> RoleLimit:
-    return RoleLimit(rate.rpm, rate.rpm * 12 // 10 if rate.burst is None else rate.burst)
+def _role_limit(role: Role, rate: RoleRate) -> RoleLimit:
+    burst = rate.rpm * 12 // 10 if rate.burst is None else rate.burst
+    return RoleLimit(rate.rpm, burst, rate.priority or ROLE_LIMITS[role].priority)
 
 
 def _limits(settings: Settings) -> Limits:
@@ -129,6 +134,8 @@ def _limits(settings: Settings) -> Limits:
         connections_max=given.connections_max,
         in_flight_max=given.in_flight_max,
         answer_bytes_max=given.answer_bytes_max,
+        held_bytes_max=given.held_bytes_max,
+        delay_max_s=given.delay_max_s,
         cache_bytes_max=cache.bytes_max,
         cache_entry_bytes_max=cache.entry_bytes_max,
     )

@@ -24,6 +24,7 @@ from setpoint.domain.plan import (
     DialectName,
     Hosting,
     Limits,
+    Priority,
     Retries,
     Strategy,
     StreamLimits,
@@ -130,6 +131,8 @@ class RouteSettings(msgspec.Struct, frozen=True):
     stream: StreamLimits = StreamLimits()
     on_client_gone: Literal["abort", "drain"] = "abort"
     continuation: Literal["off", "auto"] = "off"
+    priority: Priority | None = None
+    """When a worker is overloaded: requests of this class, whatever key and header say."""
 
 
 class Cache(msgspec.Struct, frozen=True):
@@ -146,6 +149,8 @@ class RoleRate(msgspec.Struct, frozen=True):
 
     rpm: int = 0
     burst: int | None = None
+    priority: Priority | None = None
+    """The highest class its requests can have when a worker is overloaded. None: as the role has it."""
 
 
 class LimitSettings(msgspec.Struct, frozen=True):
@@ -161,6 +166,8 @@ class LimitSettings(msgspec.Struct, frozen=True):
     connections_max: int = Limits().connections_max
     in_flight_max: int = Limits().in_flight_max
     answer_bytes_max: int = Limits().answer_bytes_max
+    held_bytes_max: int = Limits().held_bytes_max
+    delay_max_s: float = Limits().delay_max_s
 
 
 class Keys(msgspec.Struct, frozen=True):

@@ -31,6 +31,8 @@ Hosting = Literal["vendor", "azure", "bedrock", "vertex"]
 """Whose doors a dialect stands behind: clouds serve vendors' dialects at paths, and with credentials, of their own."""
 AuthStyle = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "aws", "google", "none"]
 """In which header a credential goes; aws signs each request with it, google trades a service account for a token."""
+Priority = Literal["low", "normal", "high"]
+"""Who is shed first and last when there is more to do than a worker can."""
 Strategy = Literal["failover", "weighted", "round_robin", "cost", "latency", "least_busy", "hybrid", "model"]
 """Which target comes first; see docs/routing.md."""
 
@@ -214,22 +216,25 @@ class Route(msgspec.Struct, frozen=True):
     continuation: Literal["off", "auto"] = "off"
     """Whether a stream that breaks off in the middle of its text is continued by another call."""
     hedge: Hedge | None = None
+    priority: Priority | None = None
+    """Whose requests are shed first when a worker is overloaded; None: the class that key and header say."""
 
 
 class RoleLimit(msgspec.Struct, frozen=True):
-    """Requests a minute and burst of one role; 0 means no limit."""
+    """Requests a minute and burst of one role; 0 means no limit. `priority` is the highest class that its requests can have."""
 
     rpm: int
     burst: int
+    priority: Priority = "normal"
 
 
 ROLE_LIMITS: dict[Role, RoleLimit] = {
-    "admin": RoleLimit(100_000, 120_000),
+    "admin": RoleLimit(100_000, 120_000, "high"),
     "developer": RoleLimit(10_000, 12_000),
     "viewer": RoleLimit(1_000, 1_200),
     "billing": RoleLimit(1_000, 1_200),
     "auditor": RoleLimit(1_000, 1_200),
-    "service": RoleLimit(1_000, 1_200),
+    "service": RoleLimit(1_000, 1_200, "high"),
 }
 
 
@@ -273,6 +278,10 @@ class Limits(msgspec.Struct, frozen=True):
     """A unary answer that has to be held (translated, cached, priced in a header)."""
     cache_bytes_max: int = 67_108_864
     cache_entry_bytes_max: int = 1_048_576
+    held_bytes_max: int = 536_870_912
+    """Requests, answers, kept text and unsent bytes that a worker holds at once, all together."""
+    delay_max_s: float = 0.05
+    """How long what is ready may wait for the worker, all the time, before it sheds requests."""
 
 
 class Plan(msgspec.Struct, frozen=True):
