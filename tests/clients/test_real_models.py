@@ -11,6 +11,7 @@ import pytest
 from tests.app.process_tree import until
 from tests.clients.clients import CLIENTS, Client, ClientProcess
 from tests.clients.conftest import needs_installed
+from tools.clients.run_langchain_tests import run_suite
 
 from setpoint.app import local_model
 from setpoint.app.ctl_client import SupervisorGoneError, ask
@@ -23,6 +24,9 @@ PLAIN = [client for client in CLIENTS if not client.tls]
 
 ONE_A_SURFACE = ("openai", "openai-responses", "anthropic", "google-genai", "cohere", "ollama")
 """A small model on a busy machine says some words a second, so not every client is made to wait for it."""
+
+LOCAL_PASSED_MIN = 17
+"""Of LangChain's suite: the model is too small for tools and forms. A ratchet: it may only go up."""
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +98,13 @@ def test_the_local_model_chats_and_streams(at: ClientProcess) -> None:
     assert unary["text"].strip()
     assert "".join(streamed["pieces"]).strip()
     assert min(unary["input"], unary["output"], streamed["input"], streamed["output"]) > 0
+
+
+@pytest.mark.skipif(not local_model.is_installed(), reason="run `setpoint local install` first")
+def test_langchains_suite_passes_on_the_local_model(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    needs_installed(next(client for client in CLIENTS if client.name == "langchain"))
+    result = run_suite(url, KEY, (LOCAL, None), responses=False, able=(), max_tokens=8)
+    with capsys.disabled():
+        print(f"\nlangchain-tests {LOCAL}: {result}")
+    assert not result.failed, result.output[-8000:]
+    assert result.passed >= LOCAL_PASSED_MIN

@@ -46,8 +46,9 @@ class TestThroughTheGateway(ChatModelIntegrationTests):  # type: ignore[misc]
         return {"model": SETTING["model"], "use_responses_api": SETTING["responses"], "stream_usage": True, **given, **limit}
 
     @property
-    def model_override_value(self) -> str:
-        return str(SETTING["other_model"])
+    def model_override_value(self) -> str | None:
+        other: str | None = SETTING["other_model"]
+        return other
 
     @property
     def has_tool_calling(self) -> bool:
@@ -58,12 +59,16 @@ class TestThroughTheGateway(ChatModelIntegrationTests):  # type: ignore[misc]
         return "tools" in SETTING["able"]
 
     @property
+    def has_structured_output(self) -> bool:
+        return "forms" in SETTING["able"]
+
+    @property
     def structured_output_kwargs(self) -> dict[str, Any]:
         return {"method": "json_schema"}
 
     @property
     def supports_json_mode(self) -> bool:
-        return True
+        return "forms" in SETTING["able"]
 
     @property
     def supports_image_inputs(self) -> bool:

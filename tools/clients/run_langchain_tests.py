@@ -1,18 +1,21 @@
 """Run LangChain's suite for chat models (langchain-tests, ChatModelIntegrationTests) through a gateway, and state the result.
 
     python tools/clients/run_langchain_tests.py [CASE ...]
+    SETPOINT_KEY=... python tools/clients/run_langchain_tests.py --url http://127.0.0.1:4000 --model local/smollm2 --able=
 
-Each case is a surface of the gateway and what is behind it: a fake provider that answers sensibly, of one dialect or another, or the local
-model. Run `make test` or tools/clients/install.sh first. Ends with status 1 when a test failed.
+Each case is a surface of the gateway and what is behind it: a fake provider that answers sensibly, of one dialect or another. With --url it
+is a gateway that runs already, with a model it serves and what that model is able to do. Run `make test` or tools/clients/install.sh first.
+Ends with status 1 when a test failed.
 """
 
+import argparse
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,8 +31,10 @@ from setpoint.testing.sensible import sensible
 
 HERE = Path(__file__).resolve().parent
 PYTHON = HERE.parents[1] / ".venv-clients/bin/python"
-DEADLINE_S = 300.0
-ALL = ("tools", "images", "documents", "audio", "details")
+DEADLINE_S = 1800.0
+RUNNING_TIMEOUT_S = 120.0
+"""Of one request to a gateway that runs already, which may have a slow model behind it."""
+ALL = ("tools", "forms", "images", "documents", "audio", "details")
 
 _OUTCOME = re.compile(r"^(PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS) (.+)$", re.MULTILINE)
 
@@ -45,7 +50,7 @@ class Case(NamedTuple):
 
 
 _GPT, _CLAUDE = ("gpt-4.1", "gpt-4.1-mini"), ("claude-sonnet-4-5", "claude-haiku-4-5")
-_NO_SOUND = ("tools", "images", "documents", "details")
+_NO_SOUND = ("tools", "forms", "images", "documents", "details")
 CASES: dict[str, Case] = {
     "chat-to-openai": Case(False, "openai_chat", _GPT),
     "chat-to-anthropic": Case(False, "anthropic", _CLAUDE, able=_NO_SOUND),
@@ -84,9 +89,16 @@ def counted(answers: Callable[[Asked], Reply]) -> Callable[[Asked], Reply]:
 
 
 def run_suite(
-    url: str, key: str, models: tuple[str, str], *, responses: bool, able: tuple[str, ...], max_tokens: int = 0, timeout_s: float = 20
+    url: str,
+    key: str,
+    models: tuple[str, str | None],
+    *,
+    responses: bool,
+    able: tuple[str, ...],
+    max_tokens: int = 0,
+    timeout_s: float = 20,
 ) -> Result:
-    """The suite against the gateway at `url`. Raises subprocess.TimeoutExpired."""
+    """The suite against the gateway at `url`. The second model is for the tests that change it. Raises subprocess.TimeoutExpired."""
     setting: dict[str, Any] = {"url": url, "key": key, "model": models[0], "other_model": models[1], "responses": responses}
     setting |= {"able": able, "max_tokens": max_tokens, "timeout_s": timeout_s}
     command = [str(PYTHON), "-m", "pytest", "-c", str(HERE / "suite.ini"), "-p", "no:cacheprovider", "-q", "-rA", "--tb=short"]
@@ -111,13 +123,35 @@ def read_result(output: str) -> Result:
     return Result(len(told.get("PASSED", [])), len(failures), skipped, tuple(failures), tuple(skips), output)
 
 
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="LangChain's suite for chat models through a gateway")
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="default: all")
+    parser.add_argument("--url", help="a running gateway; its key is read from SETPOINT_KEY")
+    parser.add_argument("--model", help="a model it serves")
+    parser.add_argument("--responses", action="store_true", help="use the Responses surface")
+    parser.add_argument("--able", default=",".join(ALL), help="what the model is able to do (default: %(default)s)")
+    parser.add_argument("--max-tokens", type=int, default=64, help="of an answer (default: %(default)s)")
+    return parser.parse_args()
+
+
+def results(given: argparse.Namespace) -> Iterator[tuple[str, Result]]:
+    if given.url:
+        key, able = os.environ.get("SETPOINT_KEY", ""), tuple(given.able.split(","))
+        models = (given.model, None)
+        limits = {"max_tokens": given.max_tokens, "timeout_s": RUNNING_TIMEOUT_S}
+        yield given.model, run_suite(given.url, key, models, responses=given.responses, able=able, **limits)
+    else:
+        for name in given.cases or CASES:
+            yield name, run_case(CASES[name])
+
+
 def main() -> int:
+    given = arguments()
     if not PYTHON.exists():
         print("the clients are not installed: run tools/clients/install.sh .venv/bin/python .venv-clients", file=sys.stderr)
         return 2
     failed = False
-    for name in sys.argv[1:] or CASES:
-        result = run_case(CASES[name])
+    for name, result in results(given):
         print(
             f"{name}: {result}",
             *(f"  failed: {text}" for text in result.failures),
