@@ -38,6 +38,10 @@ class Envelope(msgspec.Struct):
     cache: CacheWish | None = None
     tags: list[str] | None = None
     metadata: Any = None
+    models: Any = None
+    fallbacks: Any = None
+    provider: Any = None
+    """Where the client wants to go; `gateway.preferences` judges them."""
     # How much the model is to think, in the words of all dialects; `gateway.long_models` judges them.
     reasoning_effort: msgspec.Raw = NOTHING
     reasoning: msgspec.Raw = NOTHING

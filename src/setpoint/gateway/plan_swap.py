@@ -88,7 +88,9 @@ def check_targets(plan: Plan) -> None:
     """Raises ValueError when a route names an upstream that the plan does not define."""
     known = {upstream.name for upstream in plan.upstreams}
     for route in plan.routes:
-        for target in route.targets:
+        chains = route.fallbacks
+        further = () if chains is None else (*chains.error, *chains.context_window, *chains.content_filter, *chains.refusal)
+        for target in (*route.targets, *further):
             if target.upstream not in known:
                 raise ValueError(f"route {route.model!r} names upstream {target.upstream!r}, which the plan does not define")
 

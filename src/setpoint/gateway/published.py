@@ -5,6 +5,7 @@ change: an exchange keeps the one it started with, and connection pools and brea
 """
 
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from itertools import count
 
 from setpoint.domain.money import Price
@@ -13,6 +14,7 @@ from setpoint.domain.prices import find_price
 from setpoint.domain.principal import INFERENCE_ROLES, Principal
 from setpoint.gateway.credentials import Credential
 from setpoint.gateway.endpoints import endpoint, spoken
+from setpoint.gateway.scoring import Track
 from setpoint.gateway.surfaces import HotSurface
 from setpoint.gateway.thinking_models import thinks
 from setpoint.gateway.upstream import Pool
@@ -53,7 +55,7 @@ class Caller:
 class Line:
     """An upstream as this worker reaches it: its pool, its breakers, and the head of a request to it made ready."""
 
-    __slots__ = ("credential", "pool", "upstream", "_breakers", "_heads", "_secret")
+    __slots__ = ("credential", "pool", "upstream", "_breakers", "_heads", "_secret", "_tracks")
 
     def __init__(self, upstream: Upstream, pool: Pool, secret: bytes, credential: Credential | None = None) -> None:
         self.upstream = upstream
@@ -62,6 +64,7 @@ class Line:
         self._secret = secret
         self._heads: dict[str, bytes] = {}
         self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._tracks: dict[tuple[str, str], Track] = {}
 
     def breaker(self, path: str, model: str) -> Breaker:
         """The breaker of one endpoint: an upstream may serve chat while embeddings, or one model, are down."""
@@ -73,6 +76,16 @@ class Line:
             limits = self.upstream.breaker
             breaker = self._breakers[key] = Breaker(failures=limits.failures, open_s=limits.open_s, successes=limits.successes)
         return breaker
+
+    def track(self, path: str, model: str) -> Track:
+        """What was seen of one endpoint lately; kept as its breaker is."""
+        key = (path, model)
+        track = self._tracks.get(key)
+        if track is None:
+            if len(self._tracks) >= MEMO_MAX:
+                self._tracks.clear()
+            track = self._tracks[key] = Track()
+        return track
 
     def breakers(self) -> Iterator[tuple[str, str, Breaker]]:
         for (path, model), breaker in self._breakers.items():
@@ -110,20 +123,9 @@ class Candidate:
     """One target of a route for one asked model: where to, in which dialect, under which name, at what price."""
 
     __slots__ = (
-        "breaker",
-        "dialect",
-        "head",
-        "line",
-        "lines",
-        "model",
-        "paths",
-        "price",
-        "relays",
-        "stream_head",
-        "texts",
-        "thinks",
+        "breaker", "dialect", "head", "line", "lines", "model", "paths", "price", "relays", "stream_head", "texts", "thinks", "track",
         "weight",
-    )
+    )  # fmt: skip
 
     def __init__(
         self, line: Line, surface: HotSurface, dialect: DialectName, model: str, weight: float, price: Price | None, route_lines: bytes
@@ -138,6 +140,7 @@ class Candidate:
         self.weight = weight
         self.price = price
         self.breaker = line.breaker(f"{dialect}/{surface.kind}", model)
+        self.track = line.track(f"{dialect}/{surface.kind}", model)
         self.paths = endpoint(upstream, dialect, surface.kind, model, single=surface.single and self.relays)
         self.head = line.head(self.paths.unary)
         self.stream_head = line.head(self.paths.stream)
@@ -146,14 +149,20 @@ class Candidate:
 
 
 class ResolvedRoute:
-    """A route for one asked model, with its candidates in configured order. `lines` are the headers of an answer that no candidate gave."""
+    """A route for one asked model, with its candidates in configured order. `lines` are the headers of an answer that no candidate gave.
 
-    __slots__ = ("candidates", "lines", "name", "route", "turns")
+    `fallbacks` are the candidates by cause; None when the route has none.
+    """
 
-    def __init__(self, route: Route, candidates: tuple[Candidate, ...], lines: bytes) -> None:
+    __slots__ = ("candidates", "fallbacks", "lines", "name", "route", "turns")
+
+    def __init__(
+        self, route: Route, candidates: tuple[Candidate, ...], lines: bytes, fallbacks: dict[str, tuple[Candidate, ...]] | None = None
+    ) -> None:
         self.route = route
         self.name = route.model
         self.candidates = candidates
+        self.fallbacks = fallbacks
         self.turns = count()
         self.lines = lines
 
@@ -190,7 +199,7 @@ class Published:
         self._exact = {route.model: route for route in plan.routes if not route.model.endswith("*")}
         wild = [route for route in plan.routes if route.model.endswith("*")]
         self._prefixes = sorted(wild, key=lambda route: -len(route.model))
-        self._resolved: dict[tuple[str, HotSurface], ResolvedRoute | None] = {}
+        self._resolved: dict[tuple[str, HotSurface, str], ResolvedRoute | None] = {}
         self._callers: dict[bytes, Caller | None] = {}
         self.keyless = None if plan.keys_required else self._caller(Principal(0, "", "developer"))
 
@@ -209,33 +218,49 @@ class Published:
         limits = self.plan.role_limits.get(principal.role) or ROLE_LIMITS[principal.role]
         return Caller(principal, limits)
 
-    def resolve(self, model: str, surface: HotSurface) -> ResolvedRoute | None:
-        """The route for a model as the client wrote it; None when nothing serves it. Its candidates are those that can serve `surface`."""
-        if len(model) > MODEL_CHARS_MAX:
+    def resolve(self, model: str, surface: HotSurface, forced: str = "") -> ResolvedRoute | None:
+        """The route for a model as the client wrote it; None when nothing serves it. Its candidates are those that can serve `surface`.
+
+        `forced` names the route instead, as it is written in the configuration.
+        """
+        if len(model) > MODEL_CHARS_MAX or len(forced) > MODEL_CHARS_MAX:
             return None
-        key = (model, surface)
+        key = (model, surface, forced)
         memo = self._resolved
         if key in memo:
             return memo[key]
         if len(memo) >= MEMO_MAX:
             memo.clear()
-        found = memo[key] = self._resolve(model, surface)
+        found = memo[key] = self._resolve(model, surface, forced)
         return found
 
-    def _resolve(self, model: str, surface: HotSurface) -> ResolvedRoute | None:
-        route = self._exact.get(model)
+    def _resolve(self, model: str, surface: HotSurface, forced: str) -> ResolvedRoute | None:
+        route = self._exact.get(forced or model)
         rest = model
         if route is None:
             for wild in self._prefixes:
                 prefix = wild.model[:-1]
-                if model.startswith(prefix) and len(model) > len(prefix):
-                    route, rest = wild, model[len(prefix) :] if prefix.endswith("/") else model
+                named = wild.model == forced if forced else len(model) > len(prefix) and model.startswith(prefix)
+                if named:
+                    route, rest = wild, model.removeprefix(prefix) if prefix.endswith("/") else model
                     break
             else:
                 return None
         lines = self.line + f"x-setpoint-route: {_header_text(route.model)}\r\n".encode()
+        targets = route.targets
+        if route.strategy == "model":
+            targets = tuple(target for target in targets if matches(target, rest))
+        candidates = self._candidates(targets, rest, surface, lines)
+        fallbacks = None
+        if route.fallbacks is not None:
+            by_cause: dict[str, tuple[Target, ...]] = {name: getattr(route.fallbacks, name) for name in route.fallbacks.__struct_fields__}
+            fallbacks = {cause: self._candidates(listed, rest, surface, lines) for cause, listed in by_cause.items()}
+        return ResolvedRoute(route, candidates, lines, fallbacks)
+
+    def _candidates(self, targets: tuple[Target, ...], rest: str, surface: HotSurface, lines: bytes) -> tuple[Candidate, ...]:
+        """Those of the targets that can serve `surface`. `rest` is the model that a target without a name of its own is asked for."""
         candidates = []
-        for target in route.targets:
+        for target in targets:
             line = self.lines[target.upstream]
             name = target.model.replace("*", rest) if target.model else rest
             dialect = spoken(line.upstream, surface, name)
@@ -243,7 +268,7 @@ class Published:
                 continue
             price = find_price(self.plan.prices, line.upstream.provider, name)
             candidates.append(Candidate(line, surface, dialect, name, target.weight, price, lines))
-        return ResolvedRoute(route, tuple(candidates), lines)
+        return tuple(candidates)
 
     def resolve_upstream(self, name: str, model: str, surface: HotSurface) -> ResolvedRoute:
         """The way to one upstream that was named itself, without a route."""
@@ -256,6 +281,11 @@ class Published:
     def models(self) -> Iterator[Route]:
         """The routes in the order a list of models shows them."""
         yield from self.plan.routes
+
+
+def matches(target: Target, model: str) -> bool:
+    """Whether a target of a route by model takes `model`."""
+    return not target.match or any(fnmatchcase(model, pattern) for pattern in target.match)
 
 
 def _header_text(text: str) -> str:

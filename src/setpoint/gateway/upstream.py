@@ -407,6 +407,11 @@ class Pool:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    @property
+    def busy(self) -> int:
+        """Calls under way, those that wait for a connection included."""
+        return len(self._all) - len(self._idle) + len(self._waiting)
+
     def send(self, call: Call) -> None:
         """Give the call a connection, now or as soon as there is one; it fails as `overloaded` when too many wait already."""
         call.pool = self
