@@ -2,6 +2,9 @@
 
 import msgspec
 
+BYTES_PER_TOKEN = 4
+"""How long a token is, in English and in code, where nobody counts: for estimates, which are marked as such."""
+
 
 class Usage(msgspec.Struct, frozen=True):
     """Token counts in disjoint classes: the total is their plain sum.

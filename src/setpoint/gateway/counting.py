@@ -7,12 +7,12 @@ says so in `x-setpoint-estimated`.
 from setpoint.domain.chat import ChatRequest, Message, Part, Text, Thinking, ToolCall, ToolResult
 from setpoint.domain.embeddings import EmbeddingsAnswer
 from setpoint.domain.faults import Fault
+from setpoint.domain.usage import BYTES_PER_TOKEN
 from setpoint.gateway.dialects import COUNTERS, EMBEDDINGS_DIALECTS
 from setpoint.gateway.exchange import Answer, Exchange, Result
 from setpoint.gateway.published import Candidate
 from setpoint.wire.gemini_embeddings.dialect import GEMINI_EMBEDDINGS
 
-BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
 """What roles and separators cost (https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken)."""
 TOKENS_PER_MEDIUM = 1_000

@@ -2,7 +2,7 @@
 
 from setpoint.domain.faults import Fault
 from setpoint.domain.money import cost_nanousd
-from setpoint.domain.usage import Usage
+from setpoint.domain.usage import BYTES_PER_TOKEN, Usage
 from setpoint.gateway.coding import PLAIN, inflater
 from setpoint.gateway.exchange import Exchange
 from setpoint.gateway.published import Candidate
@@ -25,3 +25,13 @@ def decoded(call: Call) -> bytes | Fault:
         return body
     undo = inflater(call.content_encoding)
     return undo if isinstance(undo, Fault) else undo.feed(body, call.answer_bytes_max)
+
+
+def estimated_usage(exchange: Exchange, answer: bytes) -> Usage | None:
+    """What an answer used whose provider does not say (Google's embeddings, some servers' chat): by its length, and marked as an estimate."""
+    kind = exchange.surface.kind
+    if kind == "embeddings":
+        return Usage(input=max(1, len(exchange.body) // BYTES_PER_TOKEN), estimated=True)
+    if kind == "chat":
+        return Usage(input=max(1, len(exchange.body) // BYTES_PER_TOKEN), output=max(1, len(answer) // BYTES_PER_TOKEN), estimated=True)
+    return None
