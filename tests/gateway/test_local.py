@@ -3,7 +3,9 @@
 from typing import Any
 
 import msgspec
+import ollama
 import pytest
+from cohere.types import GetModelResponse
 from tests.gateway.network import Wire
 from tests.gateway.world import TOKEN, World, body_of, headers_of, key_table, plan_of, status_of, upstream, world
 
@@ -132,6 +134,18 @@ def test_one_model_of_the_list(name: str, status: int, headers: dict[str, str]) 
         client = get(w, f"/v1/models/{name}", token=TOKEN, **headers)
         assert status_of(client.sent) == status
         assert name in str(json_of(client))
+
+
+def test_google_coheres_and_ollamas_clients_find_the_list_in_their_own_shape() -> None:
+    names = [name for name, _ in NAMES]
+    with world(PLAN) as w:
+        google = json_of(get(w, "/v1beta/models", token=TOKEN))
+        assert [model["name"] for model in google["models"]] == [f"models/{name}" for name in names]
+        cohere = json_of(get(w, "/v1/models", token=TOKEN, x_fern_sdk_name="cohere"))
+        assert [GetModelResponse.model_validate(model).name for model in cohere["models"]] == names
+        tags = ollama.ListResponse.model_validate(json_of(get(w, "/api/tags", token=TOKEN)))
+        assert [model.model for model in tags.models] == names
+        assert json_of(get(w, f"/v1beta/models/{names[0]}", token=TOKEN))["name"] == f"models/{names[0]}"
 
 
 @pytest.mark.parametrize(("token", "status"), [("", 401), ("wrong", 401), (TOKEN, 200)])

@@ -32,6 +32,7 @@ from setpoint.runtime.clock import Clock, rfc3339
 from setpoint.runtime.log import Log
 from setpoint.wire.http_path import BadPath, Target, split_target
 from setpoint.wire.management_fault import render_management_fault
+from setpoint.wire.own_faults import is_own_fault
 
 PASSED_THROUGH = frozenset(
     {FaultKind.context_length, FaultKind.content_filter, FaultKind.upstream_refused, FaultKind.bad_request, FaultKind.upstream_rate}
@@ -214,16 +215,15 @@ class GatewayLane:
         exchange.fault = fault
         if exchange.streamed:
             # Its head is on the wire already: what can be said now is the dialect's error event.
-            said = DIALECTS[exchange.surface.dialect].render_stream_fault(fault, exchange.request_id.hex())
+            last = DIALECTS[exchange.surface.dialect].render_stream_fault(fault, exchange.request_id.hex())
             if (framer := exchange.framer) is not None:
-                said = framer.feed(said) + framer.finish()
-            return Answer(200, said, streamed=True)
-        candidate = exchange.candidate
-        if candidate is not None and candidate.relays and fault.upstream_body is not None and fault.kind in PASSED_THROUGH:
-            body = fault.upstream_body
-        else:
-            body = SPOKEN[exchange.surface.dialect].render_fault(fault, exchange.request_id.hex())
-        return Answer(fault.http_status, body, headers=fault_lines(fault, exchange.surface.dialect))
+                last = framer.feed(last) + framer.finish()
+            return Answer(200, last, streamed=True)
+        candidate, dialect, said = exchange.candidate, exchange.surface.dialect, fault.upstream_body
+        relays = candidate is not None and candidate.relays and said is not None and fault.kind in PASSED_THROUGH
+        if not (relays and said is not None and is_own_fault(dialect, said)):
+            said = SPOKEN[dialect].render_fault(fault, exchange.request_id.hex())
+        return Answer(fault.http_status, said, headers=fault_lines(fault, dialect))
 
     def commit(self, exchange: Exchange, relay: Relay, headers: bytes) -> None:
         """A stream begins: its BEGIN record first, then its bytes."""

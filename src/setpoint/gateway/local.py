@@ -84,6 +84,9 @@ def model_names(published: Published) -> list[tuple[str, str]]:
     return list(names.items())
 
 
+_TAGS = frozenset({b"/api/tags", b"/ollama/api/tags"})
+
+
 class ModelsAsked(NamedTuple):
     """The list of models, or the one named, in some vendor's shape."""
 
@@ -94,14 +97,19 @@ class ModelsAsked(NamedTuple):
 def models_asked(path: bytes, headers: Mapping[bytes, bytes]) -> ModelsAsked | None:
     """What a GET of `path` asks of the models; None when it is about something else.
 
-    Anthropic's clients are known by their version header, Google's by their versions of the path (`/v1beta`) or key header.
+    Anthropic's clients are known by their version header, Google's by their versions of the path (`/v1beta`) or key header, Cohere's by
+    the name of their SDK, Ollama's by a path of their own.
     """
+    if path in _TAGS:
+        return ModelsAsked("", "ollama")
     match = _MODELS.fullmatch(path)
     if match is None:
         return None
     name = unquote((match["name"] or b"").decode("latin-1"))
     if match["vendor"] in (b"/genai", b"/gemini") or b"beta" in (match["version"] or b"") or b"x-goog-api-key" in headers:
         return ModelsAsked(name.removeprefix("models/"), "gemini")
+    if match["vendor"] == b"/cohere" or headers.get(b"x-fern-sdk-name") == b"cohere":
+        return ModelsAsked(name, "cohere")
     return ModelsAsked(name, "anthropic" if b"anthropic-version" in headers else "openai_chat")
 
 
@@ -111,6 +119,8 @@ def models_body(published: Published, dialect: DialectName) -> bytes:
     names = model_names(published)
     if dialect == "gemini":
         return models_list(names)
+    if dialect in ("ollama", "cohere"):
+        return _encode({"models": [_one(name, dialect, published.created_text) for name, _ in names]})
     if dialect == "anthropic":
         created = published.created_text
         data = [{"type": "model", "id": name, "display_name": name, "created_at": created} for name, _ in names]
@@ -119,6 +129,13 @@ def models_body(published: Published, dialect: DialectName) -> bytes:
     return _encode(
         {"object": "list", "data": [{"id": name, "object": "model", "created": created_s, "owned_by": owner} for name, owner in names]}
     )
+
+
+def _one(name: str, dialect: DialectName, created: str) -> dict[str, object]:
+    """A model as Ollama's or Cohere's clients read it; what nobody here knows is empty."""
+    if dialect == "cohere":
+        return {"name": name, "endpoints": ["chat", "embed"], "finetuned": False}
+    return {"name": name, "model": name, "modified_at": created, "size": 0, "digest": "", "details": {}}
 
 
 def model_body(published: Published, dialect: DialectName, name: str) -> bytes | Fault:
@@ -132,6 +149,8 @@ def model_body(published: Published, dialect: DialectName, name: str) -> bytes |
         )
     if dialect == "gemini":
         return one_model(name, found[0])
+    if dialect in ("ollama", "cohere"):
+        return _encode(_one(name, dialect, published.created_text))
     if dialect == "anthropic":
         return _encode({"type": "model", "id": name, "display_name": name, "created_at": published.created_text})
     return _encode({"id": name, "object": "model", "created": published.plan.created_ns // 1_000_000_000, "owned_by": found[0]})

@@ -28,7 +28,7 @@ def decoded(call: Call) -> bytes | Fault:
 
 
 def estimated_usage(exchange: Exchange, answer: bytes) -> Usage | None:
-    """What an answer used whose provider does not say (Google's embeddings, some servers' chat): by its length, and marked as an estimate."""
+    """What an answer used whose provider does not say (Google's embeddings, some servers' chat): by its length."""
     kind = exchange.surface.kind
     if kind == "embeddings":
         return Usage(input=max(1, len(exchange.body) // BYTES_PER_TOKEN), estimated=True)
