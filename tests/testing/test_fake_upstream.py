@@ -105,7 +105,7 @@ ENDED_EARLY = ("early_reset", "reset_before_head", "close_before_head", "cut", "
 @pytest.mark.parametrize("surface", ["chat", "messages"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_cut_ends_the_connection_before_the_answer_is_complete(up: FakeUpstream, name: FaultName, surface: str, stream: bool) -> None:
-    up.says(text("grüß", "dich"))
+    up.says(text("grüß", "dich", "früh"))
     up.breaks(WireFault(name))
     got = ask(up, stream=stream, surface=surface)
     assert not got.complete
