@@ -21,8 +21,8 @@ from tests.gateway.world import (
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.plan import BreakerLimits, Plan, Retries
 from setpoint.domain.trace import Outcome, RecordKind
+from setpoint.gateway.next_call import next_admitted, ready_after, unavailable, wait_before_retry_s
 from setpoint.gateway.published import Candidate
-from setpoint.gateway.stages.attempt import all_open, next_admitted, ready_after, wait_before_retry_s
 from setpoint.gateway.surfaces import CHAT
 from setpoint.wire import gauge_page as at
 
@@ -104,10 +104,10 @@ def test_when_all_are_open_the_caller_hears_when_the_first_may_close() -> None:
         candidates = three(w)
         open_circuit(candidates[0], 1.0)
         open_circuit(candidates[1], 11.0)
-        fault = all_open(candidates, 21.0)
+        fault = unavailable(candidates, 21.0)
         assert (fault.kind, fault.retry_after_s) == (FaultKind.no_target, 10.0)
         assert "10.0 s" in fault.message
-        assert all_open(candidates, 31.0).retry_after_s == 0.001
+        assert unavailable(candidates, 31.0).retry_after_s == 0.001
 
 
 # ---- through the whole lane

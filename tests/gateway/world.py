@@ -23,14 +23,14 @@ from setpoint.domain.snapshot import Current
 from setpoint.domain.trace import RecordKind
 from setpoint.gateway.calling import Calling
 from setpoint.gateway.deadlines import Deadlines
-from setpoint.gateway.drive import NEWS
 from setpoint.gateway.elsewhere import Switch
 from setpoint.gateway.engine import EngineDoor, engine_upstream
-from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.fallback import with_fallbacks
 from setpoint.gateway.ids import RequestIds
 from setpoint.gateway.lane import GatewayLane
 from setpoint.gateway.local import Local
 from setpoint.gateway.meter import Meter
+from setpoint.gateway.observing import observed
 from setpoint.gateway.plan_swap import Workshop
 from setpoint.gateway.server import ClientConnection
 from setpoint.gateway.stack import checks, stack
@@ -193,9 +193,8 @@ class World:
         self.lane.elsewhere = Switch(self.lane, local, self.door, self.wall_s)
         self.budget = RetryBudget()
         attempt = Attempt(
-            Calling(self.lane.commit, self.clock.mono_ns, self.wall_s).call,
-            self._sleep,
-            self.deadlines.now_s,
+            observed(Calling(self.lane.commit, self.clock.mono_ns, self.wall_s).call, self.clock.mono_ns, self.deadlines.now_s),
+            self.deadlines,
             draws,
             self.budget,
             self.lane.attempt_failed,
@@ -206,25 +205,15 @@ class World:
                 authenticate(self.wall_s),
                 limit(self.ledger, self.deadlines.now_s, meter.limit_refused),
                 read,
-                route(draws),
+                route(draws, self.deadlines.now_s),
             ),
             self.cache.stage(),
-            core=attempt.handle,
+            core=with_fallbacks(attempt.handle, self.lane.attempt_failed, self.deadlines.now_s),
         )
         self.lane.handle = record(handle, self.lane.finish, self.lane.on_bug)
 
     def wall_s(self) -> float:
         return self.clock.wall_ns() / 1e9
-
-    async def _sleep(self, exchange: Exchange, wait_s: float) -> None:
-        until_s = self.loop.time() + wait_s
-        deadline = self.deadlines.timer(lambda _: exchange.drive.resume())
-        deadline.set(until_s)
-        try:
-            while self.loop.time() < until_s:
-                await NEWS
-        finally:
-            deadline.clear()
 
     def client(self, purpose: str = "main") -> Wire:
         """A client that has just connected."""

@@ -26,14 +26,14 @@ from setpoint.app.data_directory import socket_path
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.gateway.calling import Calling
 from setpoint.gateway.deadlines import Deadlines
-from setpoint.gateway.drive import NEWS
 from setpoint.gateway.elsewhere import Switch
 from setpoint.gateway.engine import EngineDoor, engine_upstream
-from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.fallback import with_fallbacks
 from setpoint.gateway.ids import RequestIds
 from setpoint.gateway.lane import GatewayLane
 from setpoint.gateway.local import Local
 from setpoint.gateway.meter import Meter
+from setpoint.gateway.observing import observed
 from setpoint.gateway.plan_swap import Workshop, upstream_tls
 from setpoint.gateway.published import Published
 from setpoint.gateway.server import ClientConnection
@@ -127,7 +127,11 @@ class GatewayWorker:
         lane, now_s, meter = self.lane, self._deadlines.now_s, self._meter
         uniform = random.Random(os.urandom(16)).random
         attempt = Attempt(
-            Calling(lane.commit, self._clock.mono_ns, self._wall_s).call, self._sleep, now_s, uniform, RetryBudget(), lane.attempt_failed
+            observed(Calling(lane.commit, self._clock.mono_ns, self._wall_s).call, self._clock.mono_ns, now_s),
+            self._deadlines,
+            uniform,
+            RetryBudget(),
+            lane.attempt_failed,
         )
         return stack(
             checks(
@@ -135,10 +139,10 @@ class GatewayWorker:
                 authenticate(self._wall_s),  # identity before limits: a bucket belongs to somebody
                 limit(self._ledger, now_s, meter.limit_refused),  # limits before anybody looks into the body
                 read,  # what is asked, once
-                route(uniform),  # where it may go; its policy decides about the cache
+                route(uniform, now_s),  # where it may go; its policy decides about the cache
             ),
             Cache(self._cache, self._deadlines, meter.followed).stage(),  # a hit needs no upstream at all
-            core=attempt.handle,
+            core=with_fallbacks(attempt.handle, lane.attempt_failed, now_s),
         )
 
     # ---- life
@@ -346,22 +350,6 @@ class GatewayWorker:
             self._loop.call_later(0.05, lambda: self._drain_step(close_idle_s, until_s, end_streams=end_streams))
 
     # ---- small things the parts ask for
-
-    async def _sleep(self, exchange: Exchange, wait_s: float) -> None:
-        due = False
-
-        def wake(now_s: float) -> None:  # noqa: ARG001
-            nonlocal due
-            due = True
-            exchange.drive.resume()
-
-        deadline = self._deadlines.timer(wake)
-        deadline.set(self._deadlines.now_s() + wait_s)
-        try:
-            while not due:
-                await NEWS
-        finally:
-            deadline.clear()
 
     def _wall_s(self) -> float:
         return self._clock.wall_ns() / 1e9

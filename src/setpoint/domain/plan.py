@@ -33,6 +33,8 @@ AuthStyle = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "aws", "
 """In which header a credential goes; aws signs each request with it, google trades a service account for a token."""
 Priority = Literal["low", "normal", "high"]
 """Who is shed first and last when there is more to do than a worker can."""
+PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high")
+"""By number: the first to give way is 0."""
 Strategy = Literal["failover", "weighted", "round_robin", "cost", "latency", "least_busy", "hybrid", "model"]
 """Which target comes first; see docs/routing.md."""
 

@@ -10,15 +10,17 @@ import msgspec
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.usage import Usage
 from setpoint.gateway.counting import counts, embeddings_answer, estimated_count
+from setpoint.gateway.credentials import Credential
 from setpoint.gateway.dialects import COUNTERS, DIALECTS, EMBEDDINGS_DIALECTS, SPOKEN
 from setpoint.gateway.drive import NEWS
 from setpoint.gateway.exchange import Answer, Exchange, Result
+from setpoint.gateway.fallback import early_refusal
 from setpoint.gateway.passing_call import PassingCall
 from setpoint.gateway.payload import Payload, payload_for, streams
 from setpoint.gateway.published import Candidate
 from setpoint.gateway.relay import Relay
 from setpoint.gateway.respond import PassThrough
-from setpoint.gateway.settle import decoded, settle
+from setpoint.gateway.settle import decoded, estimated_usage, settle
 from setpoint.gateway.translate import ReframingTap, TranslatingTap, UnframingTap
 from setpoint.gateway.upstream import Call
 from setpoint.wire.bedrock_invoke import BedrockFrames
@@ -58,14 +60,17 @@ class Calling:
         assert route is not None
         plan = exchange.published.plan
         head = payload.head
-        if candidate.line.credential is not None:
-            signed = await self._signed(exchange, candidate, payload)
+        credential = candidate.line.credential if exchange.key is None else exchange.key.credential
+        if credential is not None:
+            signed = await self._signed(exchange, candidate, payload, credential)
             if isinstance(signed, Fault):
                 return signed
             head += signed
         head += b"\r\n"
         call = Call(exchange.drive, (head, payload.body), route.route.timeouts, plan.limits.answer_bytes_max, relay)
+        call.until_s = exchange.until_s
         exchange.call = call
+        exchange.attempts += 1
         sent_ns = self._mono_ns()
         candidate.line.pool.send(call)
         try:
@@ -81,10 +86,9 @@ class Calling:
             exchange.upstream_ns += self._mono_ns() - sent_ns
 
     @staticmethod
-    async def _signed(exchange: Exchange, candidate: Candidate, payload: Payload) -> bytes | Fault:
+    async def _signed(exchange: Exchange, candidate: Candidate, payload: Payload, credential: Credential) -> bytes | Fault:
         """The header lines that prove who asks, where they depend on the request."""
-        credential, paths = candidate.line.credential, candidate.paths
-        assert credential is not None
+        paths = candidate.paths
         path = candidate.line.upstream.base_path + (paths.stream if streams(exchange) else paths.unary)
         return await credential.lines(exchange.drive, "POST", path, payload.body)
 
@@ -103,7 +107,7 @@ class Calling:
         facts = dialect.read_usage(body)
         if facts.usage is None and not facts.model and not is_json_object(body):
             return Fault(FaultKind.upstream_server, "The upstream's answer is not whole, or not JSON.", upstream_status=call.status)
-        settle(exchange, candidate, facts.usage)
+        settle(exchange, candidate, facts.usage or estimated_usage(exchange, body))
         exchange.model_served = facts.model
         exchange.finish = facts.finish
         headers = self._passing.lines(call.headers) + _loss_lines(payload.losses)
@@ -167,6 +171,11 @@ class Calling:
             return tap.error
         if not relay.open and (relay.too_long or call.fault is not None or not tap.finish):
             return self._before_content(call, relay)
+        if (refusal := early_refusal(exchange, candidate, tap)) is not None:
+            call.abort()
+            settle(exchange, candidate, tap.usage)
+            exchange.model_served, exchange.finish = tap.model, tap.finish
+            return refusal
         exchange.ttft_ns = self._mono_ns() - exchange.started_ns
         exchange.streamed = True
         headers = self._passing.lines(call.headers) + _loss_lines(payload.losses)

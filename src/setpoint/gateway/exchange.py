@@ -1,16 +1,21 @@
 """One client request on its way through the stages."""
 
+from math import inf
 from typing import Protocol
 
 from setpoint.domain.faults import Fault
 from setpoint.domain.trace import CacheTier, Surface
 from setpoint.domain.usage import Usage
+from setpoint.gateway.decision import Decision
 from setpoint.gateway.drive import Drive
 from setpoint.gateway.envelope import Envelope
+from setpoint.gateway.key_pool import ProviderKey
+from setpoint.gateway.preferences import Wishes
 from setpoint.gateway.published import Caller, Candidate, Published, ResolvedRoute
 from setpoint.gateway.server import ClientConnection, Request
 from setpoint.gateway.surfaces import HotSurface, Place
 from setpoint.gateway.upstream import Call
+from setpoint.kit.breaker import Breaker
 
 
 class Answer:
@@ -48,14 +53,15 @@ class Exchange:
     """All facts of one exchange. Each is written by one stage, named beside it; everybody may read."""
 
     __slots__ = (
-        "answer_bytes", "attempts", "body", "cache_tier", "call", "caller", "candidate", "candidates", "captured", "connection",
+        "answer_bytes", "attempts", "body", "cache_tier", "call", "called_s", "caller", "candidate", "candidates", "captured", "connection",
         "content_type", "cut", "opaque",
-        "cost_nanousd", "drive", "envelope", "failovers", "fault", "finish", "framer", "limit_headers", "model_served", "place",
+        "cost_nanousd", "decision", "drive", "envelope", "failovers", "fault", "finish", "framer", "given_up", "hedged",
+        "key", "limit_headers", "model_served", "moves", "place", "racer",
         "published", "request", "request_id", "route", "saved_nanousd", "start_ns", "started_ns", "streamed", "surface", "to_be_cached",
-        "trace_id", "ttft_ns", "upstream_ns", "usage", "whole",
+        "trace_id", "trial", "ttft_ns", "until_s", "upstream_ns", "usage", "whole", "wishes",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  one assignment for each fact
         self,
         connection: ClientConnection,
         request: Request,
@@ -93,11 +99,30 @@ class Exchange:
         # route
         self.route: ResolvedRoute | None = None
         self.candidates: tuple[Candidate, ...] = ()
+        self.decision: Decision | None = None
+        """None where there was nothing to decide."""
+        self.wishes: Wishes | None = None
         # attempt
         self.candidate: Candidate | None = None
         self.call: Call | None = None
         self.attempts = 0
+        """Calls that were sent."""
         self.failovers = 0
+        """How many places behind the first choice the last call went."""
+        self.moves = 0
+        """Calls made because one to another target had failed."""
+        self.until_s = inf
+        """When the exchange must be over, by the clock of `deadlines`."""
+        self.called_s = 0.0
+        self.key: ProviderKey | None = None
+        """Which of its upstream's keys the last call used, where there are several."""
+        self.trial: tuple[Breaker, int] | None = None
+        """A half-open breaker that waits to hear of this call; its first content is enough."""
+        self.racer: Exchange | None = None
+        """The copy that a second call works on besides; see `gateway.hedging`."""
+        self.hedged = 0
+        """With two calls at once: the number of the one whose answer this is."""
+        self.given_up: Fault | None = None
         self.upstream_ns = 0
         self.ttft_ns = 0
         self.streamed = False
@@ -118,8 +143,12 @@ class Exchange:
 
     def give_up(self, fault: Fault) -> None:
         """The worker cannot wait for this exchange any longer: end it with an explicit fault."""
-        if self.call is not None and not self.call.over:
-            self.call.give_up(fault)
+        self.given_up = fault
+        calls = [self.call, None if self.racer is None else self.racer.call]
+        for call in calls:
+            if call is not None and not call.over:
+                call.give_up(fault)
+        self.drive.resume()  # it may be waiting between two calls
 
     # The connection tells its work:
 
@@ -127,12 +156,19 @@ class Exchange:
         self.drive.cancel()
 
     def pause(self) -> None:
-        if self.call is not None and self.call.connection is not None:
-            self.call.connection.pause()
+        call = self._streaming_call
+        if call is not None and call.connection is not None:
+            call.connection.pause()
 
     def resume(self) -> None:
-        if self.call is not None and self.call.connection is not None:
-            self.call.connection.resume()
+        call = self._streaming_call
+        if call is not None and call.connection is not None:
+            call.connection.resume()
+
+    @property
+    def _streaming_call(self) -> Call | None:
+        """The one whose bytes go to the client."""
+        return self.racer.call if self.racer is not None and self.racer.streamed else self.call
 
 
 __all__ = ["Answer", "Exchange", "Result", "Surface"]

@@ -228,6 +228,10 @@ class GatewayLane:
     def commit(self, exchange: Exchange, relay: Relay, headers: bytes) -> None:
         """A stream begins: its BEGIN record first, then its bytes."""
         relay.commit()
+        if exchange.trial is not None:  # a half-open breaker need not wait for the end of a long stream
+            breaker, admission = exchange.trial
+            exchange.trial = None
+            breaker.succeeded(admission)
         self.meter.stream_opened()
         request = exchange.request
         head_bytes = stream_head(

@@ -36,8 +36,8 @@ class Meter:
         if exchange.fault is not None:
             page[at.ERRORS[exchange.fault.kind]] += 1
         if exchange.attempts > 1:
-            page[at.FALLBACKS] += exchange.failovers
-            page[at.RETRIES] += max(0, exchange.attempts - 1 - exchange.failovers)
+            page[at.FALLBACKS] += exchange.moves
+            page[at.RETRIES] += max(0, exchange.attempts - 1 - exchange.moves - bool(exchange.hedged))
         tier = exchange.cache_tier
         if tier is CacheTier.hit_l1:
             page[at.CACHE_HITS_L1] += 1

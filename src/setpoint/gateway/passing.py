@@ -137,4 +137,4 @@ def passed_head(exchange: Exchange, candidate: Candidate, body: bytes) -> bytes:
     own += [f"{name.decode()}: {headers[name].decode('latin-1')}" for name in _FORWARDED if name in headers]
     if candidate.dialect == "anthropic" and b"anthropic-version" not in headers:
         own.append("anthropic-version: 2023-06-01")
-    return line.build_head(request.method.decode("ascii"), passed_path(exchange, line.upstream), *own)
+    return line.build_head(request.method.decode("ascii"), passed_path(exchange, line.upstream), *own, key=exchange.key)

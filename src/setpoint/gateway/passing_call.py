@@ -43,7 +43,7 @@ class PassingCall:
         exchange.candidate = candidate
         body = passed_body(exchange, candidate)
         head = passed_head(exchange, candidate, body)
-        credential = candidate.line.credential
+        credential = candidate.line.credential if exchange.key is None else exchange.key.credential
         if credential is not None:
             upstream = candidate.line.upstream
             path = upstream.base_path + passed_path(exchange, upstream)
@@ -57,7 +57,9 @@ class PassingCall:
         call = Call(
             exchange.drive, (head + b"\r\n", body), timeouts_of(route), exchange.published.plan.limits.answer_bytes_max, relay, raw=True
         )
+        call.until_s = exchange.until_s
         exchange.call = call
+        exchange.attempts += 1
         sent_ns = self._mono_ns()
         candidate.line.pool.send(call)
         try:

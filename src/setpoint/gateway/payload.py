@@ -51,7 +51,10 @@ def payload_for(exchange: Exchange, candidate: Candidate) -> Payload | Fault:
     stream = streams(exchange)
     losses: tuple[str, ...] = ()
     hide_usage = False
-    body = exchange.body if envelope.cache is None and envelope.tags is None else remove_members(exchange.body, _OURS)
+    wishes = exchange.wishes
+    body = exchange.body
+    if envelope.cache is not None or envelope.tags is not None or wishes is not None:
+        body = remove_members(body, _OURS if wishes is None else _OURS + wishes.ours(candidate))
     if candidate.relays:
         if dialect not in MODEL_IN_PATH:
             body = _named(body, exchange, candidate)
@@ -65,14 +68,23 @@ def payload_for(exchange: Exchange, candidate: Candidate) -> Payload | Fault:
         if isinstance(translated, Fault):
             return translated
         body, losses = translated.body, translated.losses
+        if wishes is not None and (names := wishes.passed_on(candidate)):
+            body = set_members(body, {name: _encode(said) for name in names if (said := getattr(envelope, name)) is not None})
     if dialect == "anthropic" and candidate.line.upstream.hosting != "vendor":
         body = _hosted(body, exchange, candidate)
     head = b"%b%bcontent-length: %d\r\n" % (
-        candidate.stream_head if stream else candidate.head,
+        head_of(exchange, candidate, stream=stream),
         _forwarded(exchange, candidate),
         len(body),
     )
     return Payload(head, body, hide_usage, losses)
+
+
+def head_of(exchange: Exchange, candidate: Candidate, *, stream: bool) -> bytes:
+    """The request's head up to the exchange's own headers."""
+    if exchange.key is None:
+        return candidate.stream_head if stream else candidate.head
+    return candidate.line.head(candidate.paths.stream if stream else candidate.paths.unary, exchange.key)
 
 
 def _named(body: bytes, exchange: Exchange, candidate: Candidate) -> bytes:

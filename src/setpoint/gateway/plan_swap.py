@@ -5,9 +5,10 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 
-from setpoint.domain.plan import Plan, Upstream
+from setpoint.domain.plan import Plan, SealedKey, Upstream
 from setpoint.gateway.credentials import AwsCredential, Credential, GoogleCredential, host_header, token_pool
 from setpoint.gateway.deadlines import Deadlines
+from setpoint.gateway.key_pool import KeyPool, ProviderKey
 from setpoint.gateway.published import Line, Published
 from setpoint.gateway.upstream import Pool
 from setpoint.kit.sealing import Keyring, key_digest, open_sealed
@@ -47,16 +48,16 @@ class Workshop:
         for upstream, line in self._lines.items():
             if upstream not in lines:
                 line.pool.close()
-                if line.credential is not None:
-                    line.credential.close()
+                for credential in credentials_of(line):
+                    credential.close()
         self._lines = lines
 
     def abort(self) -> None:
         """Hang up on every upstream; for the end of the worker."""
         for line in self._lines.values():
             line.pool.abort()
-            if line.credential is not None:
-                line.credential.abort()
+            for credential in credentials_of(line):
+                credential.abort()
 
     def connections(self) -> int:
         return sum(line.pool.connections for line in self._lines.values())
@@ -68,11 +69,18 @@ class Workshop:
         return sum(1 for line in self._lines.values() for _, _, breaker in line.breakers() if breaker.state)
 
     def _new_line(self, upstream: Upstream) -> Line:
-        secret = b""
-        if upstream.api_key_sealed is not None:
-            secret = open_sealed(self._keyring.kek, upstream.api_key_sealed, b"upstream/" + upstream.name.encode())
         pool = Pool(upstream, self._tls_for(upstream), self._loop, self._deadlines, patient=True)
+        if upstream.keys:
+            return Line(upstream, pool, b"", keys=KeyPool(tuple(self._key(upstream, sealed) for sealed in upstream.keys)))
+        secret = b"" if upstream.api_key_sealed is None else self._opened(upstream, upstream.api_key_sealed)
         return Line(upstream, pool, secret, self._credential(upstream, secret))
+
+    def _key(self, upstream: Upstream, sealed: SealedKey) -> ProviderKey:
+        secret = self._opened(upstream, sealed.sealed)
+        return ProviderKey(sealed.label, secret, sealed.weight, self._credential(upstream, secret))
+
+    def _opened(self, upstream: Upstream, sealed: bytes) -> bytes:
+        return open_sealed(self._keyring.kek, sealed, b"upstream/" + upstream.name.encode())
 
     def _credential(self, upstream: Upstream, secret: bytes) -> Credential | None:
         """What has to be made for each request; None where a header known in advance is enough. Raises ValueError."""
@@ -82,6 +90,12 @@ class Workshop:
             account = read_account(secret.decode())
             return GoogleCredential(account, token_pool(account.server, self._loop, self._deadlines, self._tls_for), self._wall_s)
         return None
+
+
+def credentials_of(line: Line) -> list[Credential]:
+    """What signs or fetches tokens for this upstream."""
+    keys = () if line.keys is None else line.keys.keys
+    return [credential for credential in (line.credential, *(key.credential for key in keys)) if credential is not None]
 
 
 def check_targets(plan: Plan) -> None:

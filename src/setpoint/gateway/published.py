@@ -9,11 +9,13 @@ from fnmatch import fnmatchcase
 from itertools import count
 
 from setpoint.domain.money import Price
-from setpoint.domain.plan import ROLE_LIMITS, DialectName, Plan, RoleLimit, Route, Target, Upstream
+from setpoint.domain.plan import PRIORITIES, ROLE_LIMITS, DialectName, Plan, RoleLimit, Route, Target, Upstream
 from setpoint.domain.prices import find_price
 from setpoint.domain.principal import INFERENCE_ROLES, Principal
 from setpoint.gateway.credentials import Credential
 from setpoint.gateway.endpoints import endpoint, spoken
+from setpoint.gateway.hedge_policy import HedgePolicy
+from setpoint.gateway.key_pool import KeyPool, ProviderKey
 from setpoint.gateway.scoring import Track
 from setpoint.gateway.surfaces import HotSurface
 from setpoint.gateway.thinking_models import thinks
@@ -23,7 +25,9 @@ from setpoint.ports.snapshots import Keys
 from setpoint.runtime.clock import rfc3339
 
 MEMO_MAX = 10_000
-"""Entries of each memo; at the limit it is emptied, because what is asked now is soon asked again."""
+"""Entries of each memo; at the limit it is emptied, because what is asked now is soon asked again. Only circuits are not: see `Line`."""
+BREAKERS_KEPT = MEMO_MAX * 3 // 4
+"""Circuits with failures that survive when there are too many; where more have some, the oldest are forgotten."""
 MODEL_CHARS_MAX = 512
 """Nothing serves a longer name; memos and breakers are kept by name, and clients choose it."""
 KEY_HEADERS = frozenset({"x-api-key", "api-key", "x-goog-api-key"})
@@ -35,13 +39,15 @@ KEYLESS_SCOPE = 1 << 32
 class Caller:
     """A known key, with all that the stages ask of it made ready."""
 
-    __slots__ = ("burst", "expires_s", "limit_lines", "may_infer", "principal", "rpm", "scope", "tenant", "texts")
+    __slots__ = ("burst", "expires_s", "limit_lines", "may_infer", "principal", "priority", "rpm", "scope", "tenant", "texts")
 
     def __init__(self, principal: Principal, role_limit: RoleLimit) -> None:
         self.principal = principal
         self.scope = principal.key_no or KEYLESS_SCOPE
         self.rpm = principal.rpm or role_limit.rpm
         self.burst = principal.burst or (principal.rpm and max(1, principal.rpm * 6 // 5)) or role_limit.burst
+        self.priority = PRIORITIES.index(role_limit.priority)
+        """The highest class its requests can have."""
         self.expires_s = principal.expires_s
         self.may_infer = principal.role in INFERENCE_ROLES
         self.tenant = principal.project.encode()
@@ -55,10 +61,16 @@ class Caller:
 class Line:
     """An upstream as this worker reaches it: its pool, its breakers, and the head of a request to it made ready."""
 
-    __slots__ = ("credential", "pool", "upstream", "_breakers", "_heads", "_secret", "_tracks")
+    __slots__ = ("credential", "ill", "keys", "pool", "upstream", "_breakers", "_heads", "_secret", "_tracks")
 
-    def __init__(self, upstream: Upstream, pool: Pool, secret: bytes, credential: Credential | None = None) -> None:
+    def __init__(
+        self, upstream: Upstream, pool: Pool, secret: bytes, credential: Credential | None = None, keys: KeyPool | None = None
+    ) -> None:
+        """`keys` instead of `secret` and `credential` where there are several."""
         self.upstream = upstream
+        self.keys = keys
+        self.ill = False
+        """Its health probe fails."""
         self.pool = pool
         self.credential = credential
         self._secret = secret
@@ -72,10 +84,15 @@ class Line:
         breaker = self._breakers.get(key)
         if breaker is None:
             if len(self._breakers) >= MEMO_MAX:
-                self._breakers.clear()
+                self._make_room()
             limits = self.upstream.breaker
             breaker = self._breakers[key] = Breaker(failures=limits.failures, open_s=limits.open_s, successes=limits.successes)
         return breaker
+
+    def _make_room(self) -> None:
+        """Forgets circuits that know of no failure: nothing is lost with them. An open one must not close because others are new."""
+        told = [item for item in self._breakers.items() if item[1].state or item[1].circuit.count]
+        self._breakers = dict(told[-BREAKERS_KEPT:])
 
     def track(self, path: str, model: str) -> Track:
         """What was seen of one endpoint lately; kept as its breaker is."""
@@ -91,18 +108,19 @@ class Line:
         for (path, model), breaker in self._breakers.items():
             yield path, model, breaker
 
-    def head(self, path: str) -> bytes:
+    def head(self, path: str, key: ProviderKey | None = None) -> bytes:
         """The head of a POST of JSON to `path`, up to where the exchange's own headers follow."""
-        head = self._heads.get(path)
+        heads = self._heads if key is None else key.head_by_path
+        head = heads.get(path)
         if head is None:
-            if len(self._heads) >= MEMO_MAX:
-                self._heads.clear()
-            head = self._heads[path] = self.build_head("POST", path, "content-type: application/json")
+            if len(heads) >= MEMO_MAX:
+                heads.clear()
+            head = heads[path] = self.build_head("POST", path, "content-type: application/json", key=key)
         return head
 
-    def build_head(self, method: str, path: str, *lines_of_body: str) -> bytes:
+    def build_head(self, method: str, path: str, *lines_of_body: str, key: ProviderKey | None = None) -> bytes:
         """A request head up to where the exchange's own headers follow; `path` comes behind the upstream's base path."""
-        upstream = self.upstream
+        upstream, secret = self.upstream, self._secret if key is None else key.secret
         port = "" if upstream.port in (0, 443 if upstream.tls else 80) else f":{upstream.port}"
         lines = [
             f"{method} {upstream.base_path}{path} HTTP/1.1",
@@ -111,10 +129,10 @@ class Line:
             "accept-encoding: identity",
             "user-agent: setpoint",
         ]
-        if self._secret and upstream.auth == "bearer":
-            lines.append(f"authorization: Bearer {self._secret.decode()}")
-        elif self._secret and upstream.auth in KEY_HEADERS:
-            lines.append(f"{upstream.auth}: {self._secret.decode()}")
+        if secret and upstream.auth == "bearer":
+            lines.append(f"authorization: Bearer {secret.decode()}")
+        elif secret and upstream.auth in KEY_HEADERS:
+            lines.append(f"{upstream.auth}: {secret.decode()}")
         lines += [f"{name}: {value}" for name, value in upstream.headers]
         return "\r\n".join(lines).encode() + b"\r\n"
 
@@ -154,7 +172,7 @@ class ResolvedRoute:
     `fallbacks` are the candidates by cause; None when the route has none.
     """
 
-    __slots__ = ("candidates", "fallbacks", "lines", "name", "route", "turns")
+    __slots__ = ("candidates", "fallbacks", "hedging", "lines", "name", "route", "turns")
 
     def __init__(
         self, route: Route, candidates: tuple[Candidate, ...], lines: bytes, fallbacks: dict[str, tuple[Candidate, ...]] | None = None
@@ -164,6 +182,7 @@ class ResolvedRoute:
         self.candidates = candidates
         self.fallbacks = fallbacks
         self.turns = count()
+        self.hedging = None if route.hedge is None else HedgePolicy(route.hedge)
         self.lines = lines
 
 
@@ -178,6 +197,7 @@ class Published:
         "_prefixes",
         "_resolved",
         "created_text",
+        "has_priorities",
         "in_use",
         "keyless",
         "line",
@@ -194,6 +214,8 @@ class Published:
         self.lines = lines
         self.created_text = rfc3339(plan.created_ns)
         self.line = b"x-setpoint-config-version: %d\r\n" % plan.version
+        self.has_priorities = any(route.priority for route in plan.routes)
+        """Some route says itself who is shed first."""
         self._keys = keys
         self._digest = digest
         self._exact = {route.model: route for route in plan.routes if not route.model.endswith("*")}

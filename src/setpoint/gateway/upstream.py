@@ -15,6 +15,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable, Generator
+from math import inf
 from typing import Protocol
 
 import httptools
@@ -57,7 +58,7 @@ class Call:
     __slots__ = (
         "answer_bytes_max", "complete", "connection", "content_encoding", "content_type", "drive", "fault", "head_seen", "headers",
         "held", "held_bytes", "payload", "pool", "queued", "raw", "relay", "relay_all", "reused", "sent_at_s", "status", "streaming",
-        "timeouts", "total_at_s", "undo",
+        "timeouts", "total_at_s", "undo", "until_s",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +94,8 @@ class Call:
         self.reused = False
         self.sent_at_s = 0.0
         self.total_at_s = 0.0
+        self.until_s = inf
+        """It must be over by then, whatever its timeouts say."""
         self.connection: UpstreamConnection | None = None
         self.pool: Pool | None = None
         self.queued: Deadline | None = None
@@ -175,8 +178,8 @@ class UpstreamConnection(asyncio.Protocol):
         call.sent_at_s = now_s
         timeouts = call.timeouts
         total_s = timeouts.stream_total_s if call.relay is not None else timeouts.unary_total_s
-        call.total_at_s = now_s + total_s
-        self._deadline.set(now_s + min(timeouts.first_byte_s, total_s))
+        call.total_at_s = min(now_s + total_s, call.until_s)
+        self._deadline.set(min(now_s + timeouts.first_byte_s, call.total_at_s))
         self._bare = True
         self._head_bytes = 0
         transport = self._transport
@@ -433,7 +436,7 @@ class Pool:
         self._waiting.append(call)
         waits_s = call.timeouts.connect_s + call.timeouts.first_byte_s
         call.queued = self.deadlines.timer(lambda _: self._waited_too_long(call, waits_s))
-        call.queued.set(self.deadlines.now_s() + waits_s)
+        call.queued.set(min(self.deadlines.now_s() + waits_s, call.until_s))
         self._open_for_waiting()
 
     def _waited_too_long(self, call: Call, waited_s: float) -> None:

@@ -1,21 +1,36 @@
 """The upstream calls of one exchange: which target next, how long to wait, when to stop.
 
-One exchange makes at most `retries.attempts` calls over all its targets. A fault that another target may help with goes on to the
-next one at once; one that the same target may answer next time waits first when no other is left (full jitter, or what
-Retry-After says). After the first content was forwarded nothing is tried any more, and neither is anything after a fault of the
-caller's own making.
+One exchange makes at most `retries.attempts` calls over all its targets, within one deadline. A fault that another target may help with
+goes on to the next one at once; so does one that another key of the same upstream may help with. One that the same target may answer next
+time waits first when no other is left (full jitter, or what Retry-After says). A key that was refused is not used again. After the first
+content was forwarded nothing is tried any more, and neither is anything after a fault of the caller's own making.
 
-Each call runs under its endpoint's breaker. A target whose circuit is open is skipped; when all are open the caller is told at
-once when the first may close."""
+Each call runs under its endpoint's breaker. A target whose circuit is open, or whose keys all rest, is skipped; when all are, the caller is
+told at once when the first may be called again. Targets whose health probe fails come last."""
 
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.domain.plan import Retries
+from setpoint.gateway.deadlines import Deadlines
+from setpoint.gateway.drive import NEWS
 from setpoint.gateway.exchange import Exchange, Result
+from setpoint.gateway.key_pool import KEY_KINDS
+from setpoint.gateway.next_call import (
+    NOTHING,
+    TIMEOUT_HEADER,
+    next_admitted,
+    ready_after,
+    stated_time_s,
+    unavailable,
+    wait_before_retry_s,
+    waits_s,
+    well_first,
+    whole_time_s,
+)
 from setpoint.gateway.published import Candidate
-from setpoint.kit.backoff import RetryBudget, delay_s
-from setpoint.kit.breaker import REFUSED, Breaker
+from setpoint.kit.backoff import RetryBudget
+from setpoint.kit.breaker import CALL, Breaker
 
 BREAKER_KINDS = frozenset(
     {
@@ -31,65 +46,21 @@ BREAKER_KINDS = frozenset(
 UNSURE_KINDS = frozenset({FaultKind.upstream_server, FaultKind.upstream_timeout, FaultKind.upstream_cut})
 """Faults after which the upstream may have done what it was asked for."""
 
+CREDENTIAL_KINDS = frozenset({FaultKind.upstream_auth, FaultKind.upstream_quota})
+"""Faults after which the same key is not used again for the same request."""
+
 CallOne = Callable[[Exchange, Candidate], Awaitable[Result]]
-Sleep = Callable[[Exchange, float], Awaitable[None]]
-
-
-def wait_before_retry_s(fault: Fault, made: int, retries: Retries, *, elsewhere: bool, left_s: float, uniform: float) -> float | None:
-    """How long to wait before the next call; None when there must not be one.
-
-    `made` calls were made. `elsewhere`: another target can be tried. `left_s`: what remains of the exchange's time.
-    """
-    if fault.retry == "never" or made >= retries.attempts:
-        return None
-    if elsewhere:
-        return 0.0
-    if fault.retry == "elsewhere":
-        return None
-    wait_s = delay_s(retries.base_s, retries.factor, retries.cap_s, made - 1, uniform)
-    if fault.retry_after_s is not None:
-        wait_s = max(wait_s, fault.retry_after_s)
-    return wait_s if wait_s <= retries.cap_s and wait_s < left_s else None
-
-
-def all_open(candidates: tuple[Candidate, ...], now_s: float) -> Fault:
-    """Every circuit of the route is open."""
-    wait_s = max(0.001, min(c.breaker.retry_after_s(now_s) for c in candidates))
-    text = f"Every upstream of this route is failing and its circuit is open; the next try is possible in {wait_s:.1f} s."
-    return Fault(FaultKind.no_target, text, retry_after_s=wait_s)
-
-
-def next_admitted(candidates: tuple[Candidate, ...], start: int, now_s: float) -> tuple[int, int] | None:
-    """The first target from `start` on, around the list, whose breaker admits a call, and the admission. May take a half-open
-    breaker's probe.
-    """
-    for i in range(start, start + len(candidates)):
-        admission = candidates[i % len(candidates)].breaker.admit(now_s)
-        if admission != REFUSED:
-            return i, admission
-    return None
-
-
-def ready_after(candidates: tuple[Candidate, ...], at: int, now_s: float) -> bool:
-    """Whether a target behind `at` would be called now. One with an open circuit is not another chance, but a way back to the same."""
-    return any(candidate.breaker.retry_after_s(now_s) <= 0 for candidate in candidates[at + 1 :])
+OnFailed = Callable[[Exchange, Candidate, Fault, float], None]
+"""Told of each failed call that another one follows, with how long it took in seconds."""
 
 
 class Attempt:
-    """The core of the stack. `on_failed` is told of each failed call that another one follows, with how long it took."""
+    """The core of the stack."""
 
-    def __init__(
-        self,
-        call: CallOne,
-        sleep: Sleep,
-        now_s: Callable[[], float],
-        uniform: Callable[[], float],
-        budget: RetryBudget,
-        on_failed: Callable[[Exchange, Candidate, Fault, float], None],
-    ) -> None:
+    def __init__(self, call: CallOne, deadlines: Deadlines, uniform: Callable[[], float], budget: RetryBudget, on_failed: OnFailed) -> None:
         self._call = call
-        self._sleep = sleep
-        self._now_s = now_s
+        self._deadlines = deadlines
+        self._now_s = deadlines.now_s
         self._uniform = uniform
         self._budget = budget
         self._on_failed = on_failed
@@ -98,58 +69,136 @@ class Attempt:
         """Call until an answer, a fault that ends it, or the end of the budget."""
         resolved = exchange.route
         assert resolved is not None
-        candidates, timeouts = exchange.candidates, resolved.route.timeouts
-        began_s = self._now_s()
-        long = exchange.surface.kind == "passing" or (exchange.envelope is not None and exchange.envelope.stream)
-        until_s = began_s + (timeouts.stream_total_s if long else timeouts.unary_total_s)
-        self._budget.requested(began_s)
+        now_s = began_s = self._now_s()
+        made = exchange.attempts
+        passed = exchange.failovers + 1 if made else 0  # not the first list of targets, when there were calls before
+        if not made and (fault := self._begin(exchange, now_s)) is not None:
+            return fault
+        if len(exchange.candidates) > 1 and any(candidate.line.ill for candidate in exchange.candidates):
+            exchange.candidates = well_first(exchange.candidates)
+        refused = NOTHING
         at = 0
+        result: Result | None = None
         while True:
-            now_s = self._now_s()
-            admitted = next_admitted(candidates, at, now_s)
+            candidates = exchange.candidates
+            admitted = next_admitted(candidates, at, now_s, refused)
             if admitted is None:
-                return all_open(candidates, now_s)
+                return result or unavailable(candidates, now_s)
             at, admission = admitted
             candidate = candidates[at % len(candidates)]
-            exchange.attempts += 1
-            exchange.failovers = at
-            result: Result | None = None
-            try:
-                result = await self._call(exchange, candidate)
-            finally:
-                report(
-                    candidate.breaker,
-                    admission,
-                    exchange.fault if not isinstance(result, Fault) else result,
-                    done=result is not None,
-                    now_s=self._now_s,
-                )
+            exchange.failovers = passed + at % len(candidates)
+            result = await self._one(exchange, candidate, admission, refused)
             if not isinstance(result, Fault):
                 return result
-            if exchange.surface.lasting and exchange.request.method != b"GET" and result.kind in UNSURE_KINDS:
+            if is_done_for(exchange, result):
                 return result
-            elsewhere = ready_after(candidates, at, self._now_s())
-            wait_s = self._wait_s(result, exchange.attempts, resolved.route.retries, elsewhere=elsewhere, until_s=until_s)
+            if exchange.until_s == inf:
+                exchange.until_s = began_s + whole_time_s(exchange, resolved)
+            made = max(made + (result.kind is not FaultKind.unsupported), exchange.attempts)
+            refused = self._without_key(exchange, candidate, result, refused)
+            wait_s, ahead = self._next(exchange, at, made, result, refused)
             if wait_s is None:
-                return result
-            self._on_failed(exchange, candidate, result, self._now_s() - now_s)
+                return self._last_word(candidate, result)
+            self._on_failed(exchange, candidate, result, self._now_s() - exchange.called_s)
             if wait_s:
-                await self._sleep(exchange, wait_s)
-            if elsewhere:
-                at += 1
+                await self._wait(exchange, wait_s)
+            if exchange.given_up is not None:
+                return exchange.given_up
+            at += ahead
+            exchange.moves += ahead
+            now_s = self._now_s()
 
-    def _wait_s(self, fault: Fault, made: int, retries: Retries, *, elsewhere: bool, until_s: float) -> float | None:
-        now_s = self._now_s()
-        wait_s = wait_before_retry_s(fault, made, retries, elsewhere=elsewhere, left_s=until_s - now_s, uniform=self._uniform())
-        # Going elsewhere spreads load; only repeating at the same place can make a storm, so only that is charged.
-        if wait_s is None or (not elsewhere and not self._budget.take(now_s)):
+    def _begin(self, exchange: Exchange, now_s: float) -> Fault | None:
+        """Before the first call of an exchange."""
+        resolved = exchange.route
+        assert resolved is not None
+        self._budget.requested(now_s)
+        if resolved.route.retries.total_s is None and TIMEOUT_HEADER not in exchange.request.headers:
             return None
-        return wait_s
+        time_s = stated_time_s(exchange, resolved)
+        if isinstance(time_s, Fault):
+            return time_s
+        exchange.until_s = now_s + time_s
+        return None
+
+    async def _one(self, exchange: Exchange, candidate: Candidate, admission: int, refused: frozenset[object]) -> Result:
+        """One call under its breaker, with the key whose turn it is."""
+        now_s = exchange.called_s = self._now_s()
+        keys = candidate.line.keys
+        exchange.key = None if keys is None else keys.take(candidate.model, now_s, refused)
+        exchange.call = None
+        if admission != CALL:
+            exchange.trial = (candidate.breaker, admission)
+        result: Result | None = None
+        try:
+            result = await self._call(exchange, candidate)
+            return result
+        finally:
+            if admission != CALL:
+                admission = CALL if exchange.trial is None else admission  # its first content told the breaker already
+                exchange.trial = None
+            fault = result if isinstance(result, Fault) else exchange.fault
+            told = result is not None and not (fault is not None and self._cut_short(exchange, fault))
+            report(candidate.breaker, admission, fault, told=told, now_s=self._now_s)
+
+    def _cut_short(self, exchange: Exchange, fault: Fault) -> bool:
+        """Whether the call had less time than a call has as a rule, because the exchange's own was up: that is not the upstream's fault."""
+        if fault.kind is not FaultKind.upstream_timeout or exchange.call is None:
+            return False
+        return self._now_s() >= exchange.until_s and exchange.until_s - exchange.called_s < exchange.call.timeouts.first_byte_s
+
+    def _next(self, exchange: Exchange, at: int, made: int, fault: Fault, refused: frozenset[object]) -> tuple[float | None, int]:
+        """How long to wait before another call, None for never; and how many targets to go on."""
+        resolved, candidates, now_s = exchange.route, exchange.candidates, self._now_s()
+        assert resolved is not None
+        candidate = candidates[at % len(candidates)]
+        keys = candidate.line.keys
+        another_key = keys is not None and fault.kind in KEY_KINDS and keys.ready(candidate.model, now_s, refused)
+        elsewhere = another_key or ready_after(candidates, at, now_s, refused)
+        left_s = exchange.until_s - now_s
+        wait_s = wait_before_retry_s(fault, made, resolved.route.retries, elsewhere=elsewhere, left_s=left_s, uniform=self._uniform())
+        if wait_s is None or elsewhere:
+            return wait_s, int(not another_key)
+        # Going elsewhere spreads load; only repeating at the same place can make a storm, so only that is charged.
+        if waits_s(candidate, now_s)[0] > wait_s or not self._budget.take(now_s):
+            return None, 0
+        return wait_s, 0
+
+    def _without_key(self, exchange: Exchange, candidate: Candidate, fault: Fault, refused: frozenset[object]) -> frozenset[object]:
+        """What the fault says of the key that was used; returns what this exchange must not use again."""
+        if fault.kind not in KEY_KINDS:
+            return refused
+        if exchange.key is not None:
+            exchange.key.rest(candidate.model, fault, self._now_s())
+        return refused | {exchange.key or candidate.line} if fault.kind in CREDENTIAL_KINDS else refused
+
+    def _last_word(self, candidate: Candidate, fault: Fault) -> Fault:
+        """The upstream's own words; but where all of several keys rest, the caller should know when the first is back."""
+        keys, now_s = candidate.line.keys, self._now_s()
+        if keys is None or fault.kind not in KEY_KINDS or keys.ready(candidate.model, now_s):
+            return fault
+        return keys.unavailable(candidate.model, now_s, fault)
+
+    async def _wait(self, exchange: Exchange, wait_s: float) -> None:
+        """Wait, unless the exchange is given up meanwhile."""
+        until_s = self._now_s() + wait_s
+        deadline = self._deadlines.timer(lambda _: exchange.drive.resume())
+        deadline.set(until_s)
+        try:
+            while self._now_s() < until_s and exchange.given_up is None:
+                await NEWS
+        finally:
+            deadline.clear()
 
 
-def report(breaker: Breaker, admission: int, fault: Fault | None, *, done: bool, now_s: Callable[[], float]) -> None:
-    """Tell the breaker how its call ended; `done` is false when it was cancelled or met a bug."""
-    if not done:
+def is_done_for(exchange: Exchange, fault: Fault) -> bool:
+    """Whether it may have been done already what must not be done twice."""
+    return exchange.surface.lasting and exchange.request.method != b"GET" and fault.kind in UNSURE_KINDS
+
+
+def report(breaker: Breaker, admission: int, fault: Fault | None, *, told: bool, now_s: Callable[[], float]) -> None:
+    """Tell the breaker how its call ended. `told` is false when that says nothing of the upstream: it was cancelled, or met a bug."""
+    if not told:
         breaker.abandoned(admission)
     elif fault is None:
         breaker.succeeded(admission)
