@@ -14,7 +14,7 @@ from setpoint.testing.fault_wall import instructions, report
 from setpoint.testing.fault_wall.choosing import chosen
 from setpoint.testing.fault_wall.client import Gateway
 from setpoint.testing.fault_wall.modes import LEAVING, MODES, Mode
-from setpoint.testing.fault_wall.own import SPOKEN, check_billing, model_for, own_gateway
+from setpoint.testing.fault_wall.own import SPOKEN, check_records, model_for, own_gateway
 from setpoint.testing.fault_wall.run import PREPARED, ModelFor, Settings, Wall
 from setpoint.testing.fault_wall.surfaces import SURFACE_NAMES, UPSTREAM_DIALECTS, SurfaceName, UpstreamDialect
 from setpoint.testing.fault_wall.upstreams import WallUpstreams
@@ -105,7 +105,7 @@ async def _judge_own(plan: _Plan, parallel: int) -> _Outcome:
     async with WallUpstreams(plan.dialects) as upstreams:
         with own_gateway(upstreams, plan.dialects) as (gateway, running):
             outcome = await _asked(plan, upstreams, Settings(gateway, model_for, parallel, plan.patience_s))
-            check_billing(outcome.results, running)
+            check_records(outcome.results, running)
             return outcome
 
 

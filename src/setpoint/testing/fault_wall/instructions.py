@@ -52,12 +52,14 @@ def for_litellm(urls: Addresses, key: str) -> str:
     models = []
     for (dialect, part), url in urls.items():
         root = url.removesuffix(BASE_PATHS.get(dialect, "")) if dialect in _LITELLM_BASES else url
-        params = {"model": _LITELLM[dialect], "api_base": root + _LITELLM_BASES.get(dialect, ""), "api_key": "any"}
+        params: dict[str, object] = {"model": _LITELLM[dialect], "api_base": root + _LITELLM_BASES.get(dialect, ""), "api_key": "any"}
         if dialect == "bedrock_converse":
             params = {"model": _LITELLM[dialect], "aws_bedrock_runtime_endpoint": root, "aws_region_name": "us-east-1"}
             params |= {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
         names = [plain_model(dialect, spared=one) for one in (False, True)] if part == "breaks" else [f"spare-{dialect}"]
-        models += [{"model_name": name, "litellm_params": {**params, "timeout": 2, "stream_timeout": 2}} for name in names]
+        models += [
+            {"model_name": name, "litellm_params": {**params, "timeout": 2, "stream_timeout": 2, "max_retries": 0}} for name in names
+        ]
     dialects = [dialect for dialect, part in urls if part == "breaks"]
     settings = {
         "num_retries": 1, "request_timeout": 2, "fallbacks": [{plain_model(d, spared=True): [f"spare-{d}"]} for d in dialects],

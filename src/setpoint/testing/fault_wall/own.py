@@ -1,9 +1,12 @@
 """Setpoint itself before the wall: a worker in a thread, configured as the wall wants it, and what its records charge."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from setpoint.domain.faults import FAULT_CLASSES, FaultKind
 from setpoint.domain.plan import BreakerLimits, Capture, Plan, Retries, Route, Target, Timeouts, Upstream
+from setpoint.domain.trace import Outcome, RecordHead, RecordKind
 from setpoint.gateway.dialects import DIALECTS
 from setpoint.testing.fault_wall.client import Gateway
 from setpoint.testing.fault_wall.surfaces import BASE_PATHS, UPSTREAM_DIALECTS, UpstreamDialect
@@ -50,18 +53,38 @@ def own_gateway(upstreams: WallUpstreams, dialects: Sequence[UpstreamDialect] = 
         yield Gateway("127.0.0.1", running.port, running.key), running
 
 
-def check_billing(results: Sequence[Result], running: RunningGateway) -> None:
-    """Adds to each result what its record charges wrongly. One record an exchange, and it must say what the client was told."""
-    heads = {record.head.request_id.hex(): record.head for record in running.ends()}
+def check_records(results: Sequence[Result], running: RunningGateway) -> None:
+    """Adds to each result what the gateway's own records say wrongly of it, and what they charge wrongly."""
+    of: dict[str, list[RecordHead]] = {}
+    for record in running.records():
+        of.setdefault(record.head.request_id.hex(), []).append(record.head)
     for result in results:
-        if result.cell.leaves or not result.request_id:
-            continue
-        head = heads.get(result.request_id)
-        if head is None:
-            result.misses.append("the gateway has no record of it")
-            continue
-        charged = (head.input + head.cached_read + head.cache_write, head.output + head.reasoning)
-        moved = result.ending == "whole" and result.spare_calls > 0
-        result.misses += billing_misses(result.cell, result.ending, charged, moved=moved)
-        if head.status != result.status:
-            result.misses.append(f"its record says status {head.status}")
+        if result.request_id:  # a client that left saw no head
+            result.misses += _record_misses(result, of.get(result.request_id, []))
+
+
+def _record_misses(result: Result, heads: Sequence[RecordHead]) -> list[str]:
+    """Exactly one END, an ATTEMPT for each call but the last, a BEGIN for a stream whose head was sent; and what END says."""
+    kinds = Counter(head.kind for head in heads)
+    if kinds[RecordKind.end] != 1:
+        return [f"the gateway has {kinds[RecordKind.end]} records of its end"]
+    end = next(head for head in heads if head.kind == RecordKind.end)
+    wrong = []
+    if kinds[RecordKind.attempt] != end.attempts - 1:
+        wrong.append(f"{kinds[RecordKind.attempt]} records of calls that failed, of {end.attempts} calls")
+    if kinds[RecordKind.begin] != int(end.streamed and result.status == 200):
+        wrong.append("a stream without a record of its begin, or the other way round")
+    if end.status != result.status:
+        wrong.append(f"its record says status {end.status}")
+    if result.ending in ("status", "event") and (end.outcome != Outcome.fault or _blames_no_upstream(end)):
+        wrong.append(f"its record says outcome {end.outcome}, fault {end.fault}")
+    if result.ending == "whole" and end.outcome != Outcome.ok:
+        wrong.append(f"its record says outcome {end.outcome} of a whole answer")
+    charged = (end.input + end.cached_read + end.cache_write, end.output + end.reasoning)
+    moved = result.ending == "whole" and result.spare_calls > 0
+    return wrong + billing_misses(result.cell, result.ending, charged, moved=moved)
+
+
+def _blames_no_upstream(end: RecordHead) -> bool:
+    """Whether it names a fault of the gateway's own; of a request that the provider refused, the caller's are good too."""
+    return not end.fault or FAULT_CLASSES[FaultKind(end.fault)].blame == "gateway"

@@ -131,7 +131,7 @@ def _openai_usage(usage: Document | None) -> tuple[int, int] | None:
 
 
 def _openai_refusal(document: Document, _: dict[str, str], __: int) -> bool:
-    return bool(document["error"]["message"]) and bool(document["error"]["type"])
+    return bool(document["error"]["message"]) and "type" in document["error"]
 
 
 def _embeddings(document: Document, reading: Reading) -> None:

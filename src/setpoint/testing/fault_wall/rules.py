@@ -60,7 +60,12 @@ RULES: dict[FaultClass, Rule] = {
     ),
     "refused": Rule("the request itself is refused: the provider's status", ("status",), "never", "nothing", (400, 422), same_status=True),
     "credential": Rule("the gateway's own key or account is refused: not the client's fault, 5xx", ("status",), "elsewhere", "nothing"),
-    "broken_off": Rule("content is out: no other call, an error event", ("event",), "never", "what came"),
+    "broken_off": Rule(
+        "content came, then it broke: an error event; a gateway that had not passed it on yet may still try again",
+        ("event", "status", "whole"),
+        "may",
+        "what came",
+    ),
     "unterminated": Rule(
         "all content, not the very end: whole if its finish came, else an error", ("whole", "event", "status"), "may", "any"
     ),

@@ -64,7 +64,7 @@ class Wall:
 
     async def ask(self, cell: Cell) -> Result:
         """Ask for one cell and judge what came."""
-        if cell.rule.again in ("again", "may") and not cell.spared:
+        if not cell.spared and (cell.rule.again == "again" or cell.fault_class == "recovers"):
             await self._prepare(cell)
         order = self._upstreams.orders.place(cell.mode)
         began_s = time.monotonic()

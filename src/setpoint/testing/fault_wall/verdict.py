@@ -5,12 +5,10 @@ import msgspec
 from setpoint.testing.fault_wall.cells import Cell
 from setpoint.testing.fault_wall.judge import Got, Heard
 from setpoint.testing.fault_wall.rules import CALLS_MAX, CANCEL_S_MAX, Billed
-from setpoint.testing.fault_wall.surfaces import SurfaceName, UpstreamDialect
+from setpoint.testing.fault_wall.surfaces import SurfaceName
 from setpoint.testing.fault_wall.upstreams import SAID, SPARE, Order
 from setpoint.testing.replies import Reply
 
-COUNT_NO_EMBEDDINGS: frozenset[UpstreamDialect] = frozenset({"gemini"})
-"""Providers that do not say how many tokens were embedded."""
 VECTORS = "[[0.6,0.8,0.0]]"
 """What every provider answers to a request for embeddings."""
 
@@ -55,9 +53,7 @@ def _ending_misses(cell: Cell, got: Got, heard: Heard, order: Order) -> list[str
     if heard.ending == "whole":
         wrong = [] if heard.text == said else [f"it says {heard.text!r}, not {said!r}"]
         return wrong if heard.terminal or not (rule.terminal or moved) else [*wrong, "the surface's own end is missing"]
-    if heard.ending == "status":
-        return _status_misses(cell, got)
-    return [f"an error event without content: {heard.why}"] if heard.ending == "event" and not heard.text else []
+    return _status_misses(cell, got) if heard.ending == "status" else []
 
 
 def _status_misses(cell: Cell, got: Got) -> list[str]:
@@ -105,8 +101,6 @@ def billing_misses(cell: Cell, ending: str, charged: tuple[int, int], *, moved: 
     """Whether the tokens a gateway's record charges are those of the rule."""
     billed: Billed = "reported" if moved else cell.rule.billed
     if cell.surface == "embeddings":
-        if cell.dialect in COUNT_NO_EMBEDDINGS:
-            return []
         return [] if (charged[0] > 0) == (ending == "whole") else [f"embeddings are charged {charged}"]
     match billed:
         case "reported":
@@ -115,7 +109,7 @@ def billing_misses(cell: Cell, ending: str, charged: tuple[int, int], *, moved: 
         case "nothing":
             return [] if charged == (0, 0) else [f"{charged} tokens are charged for an answer that never came"]
         case "what came":
-            return [] if charged[0] > 0 else [f"{charged} tokens are charged although content came"]
+            return [] if ending == "status" or charged[0] > 0 else [f"{charged} tokens are charged although content came"]
         case "any":
             return []
 
