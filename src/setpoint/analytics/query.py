@@ -113,7 +113,8 @@ class TraceQueries:
         if found is None:
             return None
         meta, prompt, answer = found
-        tail = RecordTail(**{name: meta[name] for name in _TAIL_NAMES})
+        # A segment of an earlier version lacks what was added since.
+        tail = RecordTail(**{name: meta[name] for name in _TAIL_NAMES if meta.get(name) is not None})
         numbers: dict[str, Any] = {name: meta[name] for name in _HEAD_NAMES}
         numbers |= {"kind": RecordKind.end, "request_id": meta["id"], "streamed": bool(meta["streamed"])}
         head = RecordHead(**numbers)

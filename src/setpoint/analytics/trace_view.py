@@ -46,6 +46,7 @@ def whole_trace(head: RecordHead, tail: RecordTail, attempts: list[Attempt], pro
         "saved": usd(tail.saved_nanousd) if tail.saved_nanousd else None,
         "price_source": tail.price_source or None,
         "finish_reason": tail.finish or None,
+        "decision": said(tail.decision.encode()),
         "error": _error(head.fault, tail.fault_message),
         "client_request_id": tail.client_request_id or None,
         "parent_span_id": tail.parent_span or None,

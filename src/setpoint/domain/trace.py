@@ -125,6 +125,8 @@ class RecordTail(msgspec.Struct, array_like=True, omit_defaults=False):
     """ATTEMPT records: which call this was, from 1."""
     saved_nanousd: int = 0
     """Cache hits: what the stored answer had cost."""
+    decision: str = ""
+    """Why it went where it went, as JSON; empty where there was nothing to decide."""
 
 
 class Attempt(msgspec.Struct, frozen=True):

@@ -35,6 +35,8 @@ def tail_of(exchange: Exchange, fault: Fault | None, prompt_bytes: int, answer_b
     if usage is not None and (usage.estimated or usage.audio_input or usage.audio_output or usage.image_input):
         tail.estimated = usage.estimated
         tail.audio_input, tail.audio_output, tail.image_input = usage.audio_input, usage.audio_output, usage.image_input
+    if exchange.decision is not None:
+        tail.decision = exchange.decision.text(exchange.failovers)
     if exchange.saved_nanousd:
         tail.saved_nanousd = exchange.saved_nanousd
     _add_client_texts(tail, exchange)

@@ -98,6 +98,8 @@ def own_lines(exchange: Exchange) -> bytes:
     lines = b"x-setpoint-request-id: %b\r\nx-setpoint-trace-id: %b\r\n%bx-setpoint-attempts: %d\r\n%b%b" % (
         request_id, trace_id, where, exchange.attempts, _CACHE_LINES[exchange.cache_tier], exchange.limit_headers,
     )  # fmt: skip
+    if exchange.decision is not None:
+        lines += exchange.decision.line(exchange.failovers)
     return lines + b"x-setpoint-fallback: %d\r\n" % exchange.failovers if exchange.failovers else lines
 
 

@@ -84,7 +84,7 @@ class ParquetSegments(SegmentFolder):
         try:
             for part in parts:
                 for table in _row_groups(self._open(part, "meta")):
-                    pair.add_meta(table)
+                    pair.add_meta(_widened(table))
                     yield None
                 for table in _row_groups(self._open(part, "body")):
                     pair.add_body(table)
@@ -278,6 +278,14 @@ def _body_table(group: list[SealedRow]) -> pa.Table:
 def _row_groups(file: pq.ParquetFile) -> Iterator[pa.Table]:
     for at in range(file.num_row_groups):
         yield file.read_row_group(at).replace_schema_metadata(None)
+
+
+def _widened(meta: pa.Table) -> pa.Table:
+    """With the columns that were added since the segment was written, empty."""
+    for at, field in enumerate(META_SCHEMA):
+        if field.name not in meta.schema.names:
+            meta = meta.add_column(at, field, pa.nulls(meta.num_rows, field.type))
+    return meta
 
 
 def _find(file: pq.ParquetFile, n: int) -> dict[str, Any] | None:

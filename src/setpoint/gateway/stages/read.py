@@ -6,7 +6,9 @@ from setpoint.domain.faults import Fault, FaultKind
 from setpoint.gateway.envelope import Envelope, malformed
 from setpoint.gateway.exchange import Exchange
 from setpoint.gateway.passing import read_passing
+from setpoint.gateway.preferences import first_model
 from setpoint.gateway.surfaces import Place
+from setpoint.wire.splice import set_members
 
 NOT_UTF8 = Fault(FaultKind.bad_request, "The request body is not valid JSON: it is not UTF-8.")
 TOO_DEEP = Fault(FaultKind.bad_request, "The request body is nested too deeply to be read.")
@@ -32,7 +34,17 @@ def read(exchange: Exchange) -> Fault | None:
     place = exchange.place
     if place is not None:
         _add_place(envelope, place)
-    return None if envelope.model else NO_MODEL
+    return None if envelope.model else _first_model(exchange, envelope)
+
+
+def _first_model(exchange: Exchange, envelope: Envelope) -> Fault | None:
+    """OpenRouter's clients may name the model in their list of models only."""
+    model = first_model(envelope)
+    if not model:
+        return NO_MODEL
+    envelope.model = model
+    exchange.body = set_members(exchange.body, {"model": msgspec.json.encode(model)})
+    return None
 
 
 def _add_place(envelope: Envelope, place: Place) -> None:
