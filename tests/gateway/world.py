@@ -198,6 +198,7 @@ class World:
             draws,
             self.budget,
             self.lane.attempt_failed,
+            meter.hedged,
         )
         handle = stack(
             checks(

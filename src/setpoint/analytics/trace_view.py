@@ -87,12 +87,14 @@ def rfc3339(ns: int) -> str:
 def _attempts(head: RecordHead, tail: RecordTail, failed: list[Attempt]) -> list[dict[str, Any]]:
     """The recorded failures, then the call that the END tells of, if there was one more."""
     shown = [_attempt(attempt) for attempt in failed]
-    if tail.upstream and head.attempts > len(failed):
-        start_ns = max((a.start_ns + a.duration_ns for a in failed), default=head.start_ns)
+    if tail.upstream and head.attempts > sum(attempt.no > 0 for attempt in failed):
+        before = [a.start_ns + a.duration_ns for a in failed if not a.hedged]
+        start_ns = max(before, default=head.start_ns)
         served = tail.model_served or tail.model
         last = Attempt(
-            head.attempts, tail.upstream, tail.provider, served, head.status, head.fault, tail.fault_message, start_ns, head.upstream_ns
-        )
+            tail.attempt_no or head.attempts, tail.upstream, tail.provider, served, head.status, head.fault, tail.fault_message, start_ns,
+            head.upstream_ns, tail.key, tail.hedged,
+        )  # fmt: skip
         shown.append(_attempt(last))
     return shown
 
@@ -107,6 +109,9 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "error": _error(attempt.fault, attempt.fault_message),
         "start_time": rfc3339(attempt.start_ns),
         "duration_ms": _ms(attempt.duration_ns),
+        "key": attempt.key or None,
+        "hedged": attempt.hedged,
+        "cost": usd(attempt.cost_nanousd) if attempt.cost_nanousd >= 0 else None,
     }
 
 

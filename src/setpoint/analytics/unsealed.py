@@ -128,7 +128,10 @@ def attempts_json(records: tuple[PendingRecord, ...]) -> bytes:
 def attempt_of(raw_head: bytes, raw_tail: bytes) -> Attempt:
     """An ATTEMPT record as a trace shows it."""
     head, tail = HEAD.unpack(raw_head), msgspec.msgpack.decode(raw_tail, type=RecordTail)
-    return Attempt(tail.attempt_no, tail.upstream, tail.provider, tail.model, head[4], head[20], tail.fault_message, head[8], head[9])
+    return Attempt(
+        tail.attempt_no, tail.upstream, tail.provider, tail.model, head[4], head[20], tail.fault_message, head[8] + tail.began_ns, head[9],
+        tail.key, tail.hedged, head[12],
+    )  # fmt: skip
 
 
 def add_to_rollup(rollup: dict[RollupKey, RollupSums], head: Head, tail: RecordTail) -> None:

@@ -29,6 +29,7 @@ from setpoint.gateway.deadlines import Deadlines
 from setpoint.gateway.elsewhere import Switch
 from setpoint.gateway.engine import EngineDoor, engine_upstream
 from setpoint.gateway.fallback import with_fallbacks
+from setpoint.gateway.holding import cut_slowest, weigh
 from setpoint.gateway.ids import RequestIds
 from setpoint.gateway.lane import GatewayLane
 from setpoint.gateway.local import Local
@@ -119,6 +120,7 @@ class GatewayWorker:
         self._last_ones: set[asyncio.Task[object]] = set()
         self._drained = asyncio.Event()
         self._said = b""
+        self._held_bytes = 0
         self._polled_s = 0.0
         self._unloadable = ""
 
@@ -132,6 +134,7 @@ class GatewayWorker:
             uniform,
             RetryBudget(),
             lane.attempt_failed,
+            meter.hedged,
         )
         return stack(
             checks(
@@ -214,7 +217,17 @@ class GatewayWorker:
         self._look_for_news()
         self._ledger.tick(began_s)
         self._spool.tick()
+        self._weigh()
         self._gauge(began_s)
+
+    def _weigh(self) -> None:
+        """Is all that is held for clients within its bound?"""
+        lane = self.lane
+        self._held_bytes = held = lane.body_bytes_held + weigh(lane.connections)
+        excess = held - lane.limits.held_bytes_max
+        lane.admission.fill(full=excess > 0)
+        if excess > 0:
+            self._page[at.SLOW_READERS_CUT] += cut_slowest(lane.connections, excess)
 
     def _gauge(self, now_s: float) -> None:
         page, lane = self._page, self.lane
@@ -230,6 +243,9 @@ class GatewayWorker:
         page[at.QUEUED] = self._workshop.waiting()
         page[at.OPEN_BREAKERS] = self._workshop.open_breakers()
         page[at.BODY_BYTES_HELD] = lane.body_bytes_held
+        page[at.HELD_BYTES] = self._held_bytes
+        page[at.STANDING_DELAY_NS] = int(lane.admission.standing_s * 1e9)
+        page[at.SHEDDING] = int(lane.admission.shedding)
         page[at.CACHE_ENTRIES_L1], page[at.CACHE_BYTES_L1] = statistics.size, statistics.bytes
         page[at.CONFIG_EPOCH], page[at.CONFIG_VERSION] = lane.published.plan.epoch, lane.published.version
         page[at.CONFIG_OLDEST_EPOCH], page[at.CONFIG_OLDEST_VERSION] = lane.oldest_in_use()

@@ -6,7 +6,7 @@ import msgspec
 
 
 class RecordKind(IntEnum):
-    """BEGIN: a stream was committed or an exchange passed one second. ATTEMPT: one upstream call failed and another followed.
+    """BEGIN: a stream was committed or an exchange passed one second. ATTEMPT: one upstream call that was not the last word.
     END: the exchange is over; exactly one per exchange, written before the last byte of the answer leaves."""
 
     begin = 1
@@ -127,6 +127,12 @@ class RecordTail(msgspec.Struct, array_like=True, omit_defaults=False):
     """Cache hits: what the stored answer had cost."""
     decision: str = ""
     """Why it went where it went, as JSON; empty where there was nothing to decide."""
+    key: str = ""
+    """The label of the upstream's key that the last call used, where it has several."""
+    hedged: bool = False
+    """Two calls were made at once; END says by `attempt_no` which one answered. An ATTEMPT without a fault was the slower one."""
+    began_ns: int = 0
+    """ATTEMPT records: from the exchange's start to the call's."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -141,6 +147,10 @@ class Attempt(msgspec.Struct, frozen=True):
     fault_message: str
     start_ns: int
     duration_ns: int
+    key: str = ""
+    hedged: bool = False
+    cost_nanousd: int = -1
+    """Of a call that was slower than another; its cost is part of the exchange's."""
 
 
 def request_id_text(request_id: bytes) -> str:

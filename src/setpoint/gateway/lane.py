@@ -11,21 +11,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
+from random import Random
 from typing import Protocol
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.plan import DialectName, Limits
 from setpoint.domain.trace import Outcome
+from setpoint.gateway.admission import WATCH_FROM, Admission, Probe
 from setpoint.gateway.deadlines import Deadlines
 from setpoint.gateway.dialects import DIALECTS, SPOKEN
 from setpoint.gateway.exchange import Answer, Exchange, Result
 from setpoint.gateway.ids import RequestIds
 from setpoint.gateway.meter import Meter
 from setpoint.gateway.published import Candidate, Published
-from setpoint.gateway.records import attempt_record, begin_record, end_record
+from setpoint.gateway.records import Slower, attempt_record, begin_record, end_record
 from setpoint.gateway.relay import Relay
 from setpoint.gateway.respond import connection_line, fault_lines, status_line, stream_head, unary_response
 from setpoint.gateway.server import ClientConnection, Request
+from setpoint.gateway.shedding import Shedding
 from setpoint.gateway.surfaces import HOT_PATHS, HotSurface, Place, passing_of, place_of
 from setpoint.gateway.turn import Turn
 from setpoint.runtime.clock import Clock, rfc3339
@@ -75,6 +78,11 @@ class GatewayLane:
         self.draining = False
         self.body_bytes_held = 0
         self.in_flight = 0
+        self.started = 0
+        """Exchanges that ever began."""
+        self.admission = Admission(Random().random, published.plan.limits.delay_max_s)
+        self._shedding = Shedding(self.admission, meter, self.refuse)
+        self._probe = Probe(self.admission, loop, lambda: clock.mono_ns() / 1e9, lambda: self.in_flight, lambda: self.started)
         self.connections: set[ClientConnection] = set()
         self.handle: Callable[[Exchange], Awaitable[None]] | None = None
         self.elsewhere: Elsewhere | None = None
@@ -103,6 +111,7 @@ class GatewayLane:
         self._older.append(self.published)
         self.published = published
         self.limits = published.plan.limits
+        self.admission.delay_max_s = self.limits.delay_max_s
 
     def oldest_in_use(self) -> tuple[int, int]:
         """(epoch, version) of the oldest plan that an exchange under way still uses."""
@@ -157,9 +166,15 @@ class GatewayLane:
         elif self.elsewhere is not None:
             self.elsewhere.serve(connection, request, path, target.query)
 
+    def at_head(self, connection: ClientConnection, request: Request) -> Fault | None:
+        """Whether a request with a large body is turned away before that is read."""
+        return self._shedding.at_head(self.published, request) if self.admission.busy and connection.purpose == "main" else None
+
     # ---- exchanges
 
     def _start(self, connection: ClientConnection, request: Request, surface: HotSurface, place: Place | None = None) -> None:
+        if self.admission.busy and self._shedding.turns_away(self.published, connection, request, surface, place):
+            return
         clock = self._clock
         wall_ns = clock.wall_ns()
         exchange = Exchange(connection, request, surface, self.published, self._ids.next(wall_ns), wall_ns, clock.mono_ns(), place)
@@ -167,6 +182,9 @@ class GatewayLane:
             exchange.trace_id = trace_id_of(request.headers[b"traceparent"]) or exchange.request_id
         connection.work = exchange
         self.in_flight += 1
+        self.started += 1
+        if self.in_flight >= WATCH_FROM:
+            self._probe.watch(exchange.started_ns / 1e9)
         exchange.published.in_use += 1
         self.meter.started()
         assert self.handle is not None
@@ -240,9 +258,13 @@ class GatewayLane:
         head, tail = begin_record(exchange, self._clock.mono_ns() - exchange.started_ns)
         self._turn.add(head, tail, b"", b"", partial(relay.flow, head_bytes))
 
-    def attempt_failed(self, exchange: Exchange, candidate: Candidate, fault: Fault, took_s: float) -> None:
-        """A call failed and another follows."""
-        head, tail = attempt_record(exchange, candidate, fault, int(took_s * 1e9))
+    def attempt_failed(
+        self, exchange: Exchange, candidate: Candidate, fault: Fault | None, took_s: float, slower: Slower | None = None
+    ) -> None:
+        """A call failed and another follows, or it was slower than another (`slower`)."""
+        took_ns = int(took_s * 1e9)
+        began_ns = max(0, self._clock.mono_ns() - exchange.started_ns - took_ns)
+        head, tail = attempt_record(exchange, candidate, fault, took_ns, began_ns, slower)
         self._turn.add(head, tail, b"", b"")
 
     def on_bug(self, exchange: Exchange, bug: Exception) -> None:

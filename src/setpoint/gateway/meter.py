@@ -3,6 +3,7 @@
 from setpoint.domain.faults import Fault
 from setpoint.domain.trace import CacheTier, Outcome
 from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.hedging import HedgeOutcome
 from setpoint.wire import gauge_page as at
 from setpoint.wire.gauge_page import Page, observe
 
@@ -75,6 +76,14 @@ class Meter:
 
     def limit_refused(self) -> None:
         self.page[at.LIMIT_REFUSALS_REQUESTS] += 1
+
+    def hedged(self, outcome: HedgeOutcome) -> None:
+        """What became of a second call besides a slow one."""
+        self.page[at.HEDGES[outcome]] += 1
+
+    def shed(self, priority: int) -> None:
+        """Refused because the worker has more to do than it can; by class."""
+        self.page[at.SHED + priority] += 1
 
     def followed(self) -> None:
         self.page[at.SINGLE_FLIGHT_FOLLOWERS] += 1

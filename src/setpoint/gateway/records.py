@@ -2,6 +2,8 @@
 
 from hashlib import sha256
 
+import msgspec
+
 from setpoint.domain.faults import Fault
 from setpoint.domain.trace import Outcome, RecordKind, RecordTail
 from setpoint.domain.usage import Usage
@@ -10,6 +12,16 @@ from setpoint.gateway.published import Candidate
 from setpoint.wire.spool import HEAD, encode_tail
 
 _NO_USAGE = Usage()
+
+
+class Slower(msgspec.Struct, frozen=True):
+    """One of two calls at once that did not answer: its number, and what it will be billed for."""
+
+    no: int
+    usage: Usage | None = None
+    cost_nanousd: int = -1
+
+
 NOWHERE = ("", "", "")
 NOBODY = ("", "", "")
 TEXT_MAX = 512
@@ -39,6 +51,10 @@ def tail_of(exchange: Exchange, fault: Fault | None, prompt_bytes: int, answer_b
         tail.decision = exchange.decision.text(exchange.failovers)
     if exchange.saved_nanousd:
         tail.saved_nanousd = exchange.saved_nanousd
+    if exchange.key is not None:
+        tail.key = exchange.key.label
+    if exchange.hedged:
+        tail.hedged, tail.attempt_no = True, exchange.hedged
     _add_client_texts(tail, exchange)
     return tail
 
@@ -99,21 +115,26 @@ def begin_record(exchange: Exchange, elapsed_ns: int) -> tuple[bytes, bytes]:
     return head, tail
 
 
-def attempt_record(exchange: Exchange, candidate: Candidate, fault: Fault, took_ns: int) -> tuple[bytes, bytes]:
-    """Head and tail of the ATTEMPT record of a call that failed and was followed by another."""
+def attempt_record(
+    exchange: Exchange, candidate: Candidate, fault: Fault | None, took_ns: int, began_ns: int, slower: Slower | None = None
+) -> tuple[bytes, bytes]:
+    """Head and tail of the ATTEMPT record of a call that failed and was followed by another, or that was one of two at once."""
     upstream = candidate.line.upstream
-    tail = encode_tail(
-        RecordTail(
-            upstream=upstream.name,
-            provider=upstream.provider,
-            model=candidate.model,
-            fault_message=fault.message[:TEXT_MAX],
-            attempt_no=exchange.attempts,
-        )
-    )
+    usage, no = _NO_USAGE, exchange.attempts if exchange.call is not None else 0
+    tail = RecordTail(upstream=upstream.name, provider=upstream.provider, model=candidate.model, began_ns=began_ns)
+    if slower is not None:
+        usage, no = slower.usage or _NO_USAGE, slower.no
+        tail.hedged, tail.estimated = True, usage.estimated
+    tail.attempt_no = no
+    if exchange.key is not None:
+        tail.key = exchange.key.label
+    if fault is not None:
+        tail.fault_message = fault.message[:TEXT_MAX]
+    packed = encode_tail(tail)
     head = HEAD.pack(
-        RecordKind.attempt, Outcome.fault, exchange.surface.number, 0, fault.upstream_status or 0, exchange.attempts, exchange.request_id,
-        exchange.trace_id, exchange.start_ns, took_ns, 0, took_ns, -1, 0, 0, 0, 0, 0, 0, exchange.published.version, fault.kind,
-        0, 0, len(tail), 0, 0,
+        RecordKind.attempt, Outcome.ok if fault is None else Outcome.fault, exchange.surface.number, 0,
+        (fault and fault.upstream_status) or 0, exchange.attempts, exchange.request_id, exchange.trace_id, exchange.start_ns, took_ns, 0,
+        took_ns, -1 if slower is None else slower.cost_nanousd, usage.input, usage.cached_read, usage.cache_write, usage.output,
+        usage.reasoning, 0, exchange.published.version, 0 if fault is None else fault.kind, 0, 0, len(packed), 0, 0,
     )  # fmt: skip
-    return head, tail
+    return head, packed

@@ -26,6 +26,7 @@ from typing import Literal
 import msgspec
 
 from setpoint.domain.faults import FaultKind
+from setpoint.domain.plan import PRIORITIES
 from setpoint.domain.trace import Surface
 
 PAGE_BYTES = 4096
@@ -49,6 +50,7 @@ STATUS_CLASSES = 6
 _STATUS_NAMES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 _TIERS = ("l1",)
 _TOKEN_CLASSES = ("input", "cached_read", "cache_write", "output", "reasoning", "audio_input", "audio_output", "image_input")
+_HEDGES = ("won", "lost", "failed", "abandoned", "withheld")
 _LIMITS = ("requests", "tokens", "streams")
 
 
@@ -91,11 +93,23 @@ FAMILIES = (
     Family("setpoint_worker_attempts_total", "counter", "Calls made to upstreams."),
     Family("setpoint_retries_total", "counter", "Calls made after an earlier call of the same request failed, to the same target."),
     Family("setpoint_fallbacks_total", "counter", "Calls made after an earlier call of the same request failed, to another target."),
-    Family("setpoint_hedges_total", "counter", "Second calls made because the first was slow."),
+    Family(
+        "setpoint_hedges_total",
+        "counter",
+        "Second calls because the first was slow, by what became of them (withheld: not made, because of the ratio).",
+        (("outcome", _HEDGES),),
+    ),
     Family("setpoint_cache_hits_total", "counter", "Requests answered from the cache, by tier.", (("tier", _TIERS),)),
     Family("setpoint_cache_misses_total", "counter", "Requests looked up in the cache and not found, by tier.", (("tier", _TIERS),)),
     Family("setpoint_single_flight_followers_total", "counter", "Requests that waited for an equal request under way."),
     Family("setpoint_limit_refusals_total", "counter", "Requests refused by a limit of their key or role.", (("limit", _LIMITS),)),
+    Family(
+        "setpoint_shed_total",
+        "counter",
+        "Requests refused because the worker had more to do than it can, by their class.",
+        (("priority", PRIORITIES),),
+    ),
+    Family("setpoint_slow_readers_cut_total", "counter", "Connections cut because of what their clients did not read."),
     Family("setpoint_worker_tokens_total", "counter", "Tokens of answers, in classes that do not overlap.", (("class", _TOKEN_CLASSES),)),
     Family("setpoint_worker_cost_usd_total", "counter", "Cost of answers whose price is known, in US dollars.", unit=NS),
     Family("setpoint_worker_saved_usd_total", "counter", "What cached answers had cost, in US dollars.", unit=NS),
@@ -130,10 +144,13 @@ FAMILIES = (
     Family("setpoint_upstream_connections", "gauge", "Open connections to upstreams, idle ones included."),
     Family("setpoint_queued_requests", "gauge", "Requests that wait for a connection to their upstream."),
     Family("setpoint_body_bytes_held", "gauge", "Bytes of request and response bodies in memory."),
+    Family("setpoint_held_bytes", "gauge", "All bytes held for clients: requests, answers, kept text, what is not read."),
     Family("setpoint_cache_entries", "gauge", "Entries in the cache.", (("tier", _TIERS),)),
     Family("setpoint_cache_bytes", "gauge", "Bytes in the cache.", (("tier", _TIERS),)),
     Family("setpoint_open_breakers", "gauge", "Endpoints whose circuit is not closed, in the worker that has most.", across="max"),
     Family("setpoint_loop_lag_seconds", "gauge", "How late the slowest worker's event loop runs.", unit=NS, across="max"),
+    Family("setpoint_standing_delay_seconds", "gauge", "Shortest turn of the slowest worker's loop lately.", unit=NS, across="max"),
+    Family("setpoint_workers_shedding", "gauge", "Workers that refuse requests because they have more to do than they can."),
     Family("setpoint_worker_resident_bytes", "gauge", "Resident memory of the workers."),
     Family("setpoint_worker_cpu_seconds", "gauge", "CPU time of the living workers.", unit=NS),
     Family("setpoint_config_epoch", "gauge", "Epoch of the oldest configuration a worker uses for new requests.", across="min"),
@@ -178,13 +195,17 @@ ERRORS = {kind: _PLACE["setpoint_errors_total"] + position for position, kind in
 ATTEMPTS = _PLACE["setpoint_worker_attempts_total"]
 RETRIES = _PLACE["setpoint_retries_total"]
 FALLBACKS = _PLACE["setpoint_fallbacks_total"]
-HEDGES = _PLACE["setpoint_hedges_total"]
+HEDGES = {outcome: _PLACE["setpoint_hedges_total"] + position for position, outcome in enumerate(_HEDGES)}
+"""The place of each outcome."""
 CACHE_HITS_L1 = _PLACE["setpoint_cache_hits_total"]
 CACHE_MISSES_L1 = _PLACE["setpoint_cache_misses_total"]
 SINGLE_FLIGHT_FOLLOWERS = _PLACE["setpoint_single_flight_followers_total"]
 LIMIT_REFUSALS_REQUESTS = _PLACE["setpoint_limit_refusals_total"]
 LIMIT_REFUSALS_TOKENS = LIMIT_REFUSALS_REQUESTS + 1
 LIMIT_REFUSALS_STREAMS = LIMIT_REFUSALS_REQUESTS + 2
+SHED = _PLACE["setpoint_shed_total"]
+"""Add the number of the class, lowest first."""
+SLOW_READERS_CUT = _PLACE["setpoint_slow_readers_cut_total"]
 TOKENS_INPUT = _PLACE["setpoint_worker_tokens_total"]
 TOKENS_CACHED_READ = TOKENS_INPUT + 1
 TOKENS_CACHE_WRITE = TOKENS_INPUT + 2
@@ -216,10 +237,13 @@ ACTIVE_CONNECTIONS = _PLACE["setpoint_active_connections"]
 UPSTREAM_CONNECTIONS = _PLACE["setpoint_upstream_connections"]
 QUEUED = _PLACE["setpoint_queued_requests"]
 BODY_BYTES_HELD = _PLACE["setpoint_body_bytes_held"]
+HELD_BYTES = _PLACE["setpoint_held_bytes"]
 CACHE_ENTRIES_L1 = _PLACE["setpoint_cache_entries"]
 CACHE_BYTES_L1 = _PLACE["setpoint_cache_bytes"]
 OPEN_BREAKERS = _PLACE["setpoint_open_breakers"]
 LOOP_LAG_NS = _PLACE["setpoint_loop_lag_seconds"]
+STANDING_DELAY_NS = _PLACE["setpoint_standing_delay_seconds"]
+SHEDDING = _PLACE["setpoint_workers_shedding"]
 RESIDENT_BYTES = _PLACE["setpoint_worker_resident_bytes"]
 CPU_NS = _PLACE["setpoint_worker_cpu_seconds"]
 CONFIG_EPOCH = _PLACE["setpoint_config_epoch"]

@@ -15,6 +15,8 @@ from setpoint.domain.faults import Fault, FaultKind
 from setpoint.gateway.deadlines import Deadlines
 from setpoint.gateway.drive import NEWS
 from setpoint.gateway.exchange import Exchange, Result
+from setpoint.gateway.hedge_policy import HedgePolicy
+from setpoint.gateway.hedging import HedgeOutcome, OnCall, Race, Racer, hedge_target, racing_copy
 from setpoint.gateway.key_pool import KEY_KINDS
 from setpoint.gateway.next_call import (
     NOTHING,
@@ -23,11 +25,13 @@ from setpoint.gateway.next_call import (
     ready_after,
     stated_time_s,
     unavailable,
+    usable,
     wait_before_retry_s,
     waits_s,
     well_first,
     whole_time_s,
 )
+from setpoint.gateway.payload import streams
 from setpoint.gateway.published import Candidate
 from setpoint.kit.backoff import RetryBudget
 from setpoint.kit.breaker import CALL, Breaker
@@ -50,20 +54,28 @@ CREDENTIAL_KINDS = frozenset({FaultKind.upstream_auth, FaultKind.upstream_quota}
 """Faults after which the same key is not used again for the same request."""
 
 CallOne = Callable[[Exchange, Candidate], Awaitable[Result]]
-OnFailed = Callable[[Exchange, Candidate, Fault, float], None]
-"""Told of each failed call that another one follows, with how long it took in seconds."""
 
 
 class Attempt:
     """The core of the stack."""
 
-    def __init__(self, call: CallOne, deadlines: Deadlines, uniform: Callable[[], float], budget: RetryBudget, on_failed: OnFailed) -> None:
+    def __init__(
+        self,
+        call: CallOne,
+        deadlines: Deadlines,
+        uniform: Callable[[], float],
+        budget: RetryBudget,
+        on_failed: OnCall,
+        on_hedge: Callable[[HedgeOutcome], None],
+    ) -> None:
+        """`on_failed` is told of each call that is not the last word of its exchange."""
         self._call = call
         self._deadlines = deadlines
         self._now_s = deadlines.now_s
         self._uniform = uniform
         self._budget = budget
         self._on_failed = on_failed
+        self._on_hedge = on_hedge
 
     async def handle(self, exchange: Exchange) -> Result:
         """Call until an answer, a fault that ends it, or the end of the budget."""
@@ -87,7 +99,11 @@ class Attempt:
             at, admission = admitted
             candidate = candidates[at % len(candidates)]
             exchange.failovers = passed + at % len(candidates)
-            result = await self._one(exchange, candidate, admission, refused)
+            if resolved.hedging is None:
+                result = await self._one(exchange, candidate, admission, refused)
+            else:
+                result, at, refused = await self._hedged(exchange, at, admission, refused)
+                candidate = candidates[at % len(candidates)]
             if not isinstance(result, Fault):
                 return result
             if is_done_for(exchange, result):
@@ -99,7 +115,7 @@ class Attempt:
             wait_s, ahead = self._next(exchange, at, made, result, refused)
             if wait_s is None:
                 return self._last_word(candidate, result)
-            self._on_failed(exchange, candidate, result, self._now_s() - exchange.called_s)
+            self._on_failed(exchange, candidate, result, self._now_s() - exchange.called_s, None)
             if wait_s:
                 await self._wait(exchange, wait_s)
             if exchange.given_up is not None:
@@ -140,6 +156,52 @@ class Attempt:
             fault = result if isinstance(result, Fault) else exchange.fault
             told = result is not None and not (fault is not None and self._cut_short(exchange, fault))
             report(candidate.breaker, admission, fault, told=told, now_s=self._now_s)
+
+    async def _hedged(
+        self, exchange: Exchange, at: int, admission: int, refused: frozenset[object]
+    ) -> tuple[Result, int, frozenset[object]]:
+        """One call, or two when the first is slow: the result, which target it came from, and what must not be used again."""
+        hedging = exchange.route.hedging if exchange.route is not None else None
+        assert hedging is not None
+        if not exchange.attempts:
+            hedging.requested()
+        stream, candidates, failovers = streams(exchange), exchange.candidates, exchange.failovers
+        candidate, now_s = candidates[at % len(candidates)], self._now_s()
+        first = Racer(exchange, candidate, at, self._one(exchange, candidate, admission, refused), now_s)
+
+        def second() -> Racer | None:
+            later_s = self._now_s()
+            place = hedge_target(candidates, at, lambda each: usable(each, later_s, refused))
+            if place is None or exchange.given_up is not None:
+                return None
+            if not hedging.take():
+                self._on_hedge("withheld")
+                return None
+            twin, other = racing_copy(exchange), candidates[place]
+            twin.failovers = failovers - at % len(candidates) + place
+            return Racer(twin, other, max(at, place), self._one(twin, other, other.breaker.admit(later_s), refused), later_s)
+
+        race = Race(first, second, self._slow_s(exchange, hedging, stream=stream), self._deadlines, self._on_failed, self._on_hedge)
+        try:
+            last = await race.run()
+        finally:
+            if not isinstance(first.result, Fault):
+                hedging.saw((race.content_s or self._now_s()) - now_s, stream=stream)
+        for racer in race.racers:
+            if racer is not last and isinstance(racer.result, Fault):
+                refused = self._without_key(racer.exchange, racer.candidate, racer.result, refused)
+        assert last.result is not None
+        return last.result, last.at, refused
+
+    @staticmethod
+    def _slow_s(exchange: Exchange, hedging: HedgePolicy, *, stream: bool) -> float | None:
+        """When a first call is slow; None when there is to be no second one. One exchange is hedged once."""
+        route = exchange.route
+        assert route is not None
+        surface, left = exchange.surface, route.route.retries.attempts - exchange.attempts
+        if surface.lasting or surface.kind == "passing" or left < 2 or exchange.hedged:
+            return None
+        return hedging.after_s(stream=stream)
 
     def _cut_short(self, exchange: Exchange, fault: Fault) -> bool:
         """Whether the call had less time than a call has as a rule, because the exchange's own was up: that is not the upstream's fault."""
