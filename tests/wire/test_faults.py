@@ -216,3 +216,19 @@ def test_stream_faults_are_one_event_and_no_end() -> None:
     other = render_anthropic_stream_fault(fault, "r")
     assert other.startswith(b'event: error\ndata: {"type":"error",')
     assert b"message_stop" not in other
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (500, FaultKind.upstream_server),
+        (502, FaultKind.upstream_server),
+        (503, FaultKind.upstream_overloaded),
+        (504, FaultKind.upstream_timeout),
+        (529, FaultKind.upstream_overloaded),
+        (200, FaultKind.upstream_server),
+    ],
+)
+def test_a_status_says_more_than_the_word_server_error(status: int, kind: FaultKind) -> None:
+    body = b'{"error":{"message":"The server had an error.","type":"server_error","param":null,"code":null}}'
+    assert classify_openai_fault(status, {}, body, 0.0).kind is kind

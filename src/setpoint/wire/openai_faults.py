@@ -146,7 +146,8 @@ def classify_openai_fault(status: int, headers: Mapping[str, str], body: bytes, 
 
 def _kind(status: int, said: _Said, message: str) -> FaultKind:
     for word in (said.code, said.inner, said.type):
-        if (kind := _BY_WORD.get(word)) is not None:
+        # "server_error" says less than a status of its own: OpenAI sends it with 503 when it is overloaded.
+        if (kind := _BY_WORD.get(word)) is not None and not (kind is FaultKind.upstream_server and status > 500):
             # A request that is larger than all a minute allows does not get smaller by waiting.
             return FaultKind.too_large if kind is FaultKind.upstream_rate and status == 413 else kind
     words = message[:MESSAGE_CHARS_MAX]
