@@ -538,3 +538,10 @@ def test_schemas_that_googles_form_can_say_come_back_the_same(schema: Any) -> No
     google = google_schema(json.dumps(schema).encode())
     assert google is not None
     assert json.loads(json_schema(google)) == schema
+
+
+@pytest.mark.parametrize("ordering", [[[]], [{}], [None, 1, "b"], {"b": 1}, "b", None])
+def test_odd_entries_of_an_ordering_are_left_out(ordering: Any) -> None:
+    schema = {"type": "OBJECT", "properties": {"a": {"type": "STRING"}, "b": {"type": "STRING"}}, "propertyOrdering": ordering}
+    made = json.loads(json_schema(json.dumps(schema).encode()))
+    assert list(made["properties"]) == (["b", "a"] if isinstance(ordering, list) and "b" in ordering else ["a", "b"])

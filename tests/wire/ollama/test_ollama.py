@@ -352,8 +352,20 @@ def test_times_are_read_as_go_writes_them(text: str, seconds: int) -> None:
     assert seconds_of(text) == seconds
 
 
-def test_a_time_out_of_range_is_written_as_the_last_one() -> None:
-    assert time_of("x", 1_753_879_648_527) == "9999-12-31T23:59:59Z"
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1_753_879_648_527, "9999-12-31T23:59:59Z"),
+        (253_402_300_800, "9999-12-31T23:59:59Z"),
+        (253_402_300_799, "9999-12-31T23:59:59Z"),
+        (10**30, "9999-12-31T23:59:59Z"),
+        (-1, "1970-01-01T00:00:00Z"),
+        (-(10**30), "1970-01-01T00:00:00Z"),
+    ],
+)
+def test_a_time_out_of_range_is_written_as_the_nearest_one(seconds: int, text: str) -> None:
+    assert time_of("x", seconds) == text
+    assert json.loads(OLLAMA.encode_answer(ChatAnswer("x", "m", (Text("a"),), "stop", created_s=seconds), "m", 1))["created_at"] == text
 
 
 TOKENS = (TokenLogprob("ü", -0.5, "ü".encode(), (TokenLogprob("ü", -0.5, "ü".encode()), TokenLogprob("u", -2.0))), TokenLogprob("!", -1.0))

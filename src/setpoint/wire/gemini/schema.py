@@ -85,7 +85,7 @@ def _plain_word(word: str, value: object) -> Json:
 
 def _ordered(properties: Json, ordering: object) -> list[str]:
     """The names of `properties`, those that `propertyOrdering` names first."""
-    first = [name for name in ordering if name in properties] if isinstance(ordering, list) else []
+    first = [name for name in ordering if isinstance(name, str) and name in properties] if isinstance(ordering, list) else []
     return list(dict.fromkeys([*first, *properties]))
 
 

@@ -25,11 +25,11 @@ def time_of(answer_id: str, created_s: int) -> str:
     """The time of an answer: its own when it came from here, else from Unix seconds."""
     if answer_id.startswith(_PREFIX):
         return answer_id.removeprefix(_PREFIX)
-    return datetime.fromtimestamp(min(created_s, _LAST_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(max(0, min(created_s, _LAST_S)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 _LAST_S = 253_402_300_799
-"""The last second of the year 9999; some servers give milliseconds for seconds."""
+"""The last second of the year 9999; some servers give milliseconds for seconds, and others nonsense."""
 
 
 def call_id(text: str, no: int) -> str:
