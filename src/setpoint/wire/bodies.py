@@ -17,8 +17,19 @@ INVALID_JSON = "INVALID_JSON"
 (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/fine-grained-tool-streaming)."""
 
 
+def utf8(body: bytes) -> bytes:
+    """`body` as it is; raises UnicodeDecodeError when it is not valid UTF-8.
+
+    For requests that will be said anew: what is carried raw, such as schemas, is looked into by nobody on the way to the upstream.
+    """
+    body.decode()
+    return body
+
+
 def bad_body(error: Exception) -> Fault:
     """The fault for a body that does not decode: which member, what was expected."""
+    if isinstance(error, UnicodeDecodeError):
+        return Fault(FaultKind.bad_request, f"The request body is not valid UTF-8: {error.reason} at byte {error.start}.")
     if not isinstance(error, msgspec.ValidationError):
         return Fault(FaultKind.bad_request, f"The request body is not valid JSON: {error}.")
     text = str(error)

@@ -29,7 +29,7 @@ from setpoint.domain.faults import Fault, FaultKind
 from setpoint.wire.anthropic import request_shapes as shapes
 from setpoint.wire.anthropic.citations import citations_of
 from setpoint.wire.anthropic.signed_parts import put_back
-from setpoint.wire.bodies import bad_body, extra_members, wrong
+from setpoint.wire.bodies import bad_body, extra_members, utf8, wrong
 from setpoint.wire.carried import carried
 from setpoint.wire.signatures import marked
 
@@ -76,7 +76,7 @@ def decode_request(body: bytes) -> ChatRequest | Fault:
 def decode_prompt(body: bytes) -> ChatRequest | Fault:
     """A request whose `max_tokens` may be missing, as those that only count tokens."""
     try:
-        asked = _decode(body)
+        asked = _decode(utf8(body))
         extras = extra_members(body, _KNOWN)
         if not asked.messages:
             return wrong("messages", "at least one message is needed.")

@@ -27,7 +27,7 @@ from setpoint.domain.faults import Fault
 from setpoint.wire.bedrock_converse import more_fields
 from setpoint.wire.bedrock_converse.blocks import CachePoint, mark_of, part_of, read_block
 from setpoint.wire.bedrock_converse.words import DIALECT
-from setpoint.wire.bodies import bad_body, extra_members, wrong
+from setpoint.wire.bodies import bad_body, extra_members, utf8, wrong
 
 _NO_RAW = msgspec.Raw()
 
@@ -144,7 +144,7 @@ STOP_SEQUENCE_PATHS = ["/stop_sequence", "/delta/stop_sequence"]
 
 def decode_request(body: bytes) -> ChatRequest | Fault:
     try:
-        asked = _decode(body)
+        asked = _decode(utf8(body))
         extras = extra_members(body, _KNOWN)
         unknown_role = next((no for no, one in enumerate(asked.messages or ()) if one.role not in {"user", "assistant", "system"}), None)
         if unknown_role is not None:

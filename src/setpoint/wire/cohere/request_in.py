@@ -21,7 +21,7 @@ from setpoint.domain.chat import (
     ToolResult,
 )
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, extra_members, wrong
+from setpoint.wire.bodies import bad_body, extra_members, utf8, wrong
 from setpoint.wire.cohere.answer import Said, parts_of
 from setpoint.wire.cohere.citations import NAME
 from setpoint.wire.cohere.documents import read_document
@@ -107,7 +107,7 @@ class _Unreadable(Exception):
 
 def decode_request(body: bytes) -> ChatRequest | Fault:
     try:
-        asked = _decode(body)
+        asked = _decode(utf8(body))
         extras = extra_members(body, _KNOWN)
         if not asked.messages:
             return wrong("messages", "at least one message is needed.")

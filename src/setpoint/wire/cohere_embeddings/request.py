@@ -4,7 +4,7 @@ import msgspec
 
 from setpoint.domain.embeddings import EmbeddingsRequest, EmbeddingTask
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, extra_members, loss_names, unsupported, wrong
+from setpoint.wire.bodies import bad_body, extra_members, loss_names, unsupported, utf8, wrong
 from setpoint.wire.dialect import Encoded
 
 TEXTS_MAX = 96
@@ -51,7 +51,7 @@ _encode = msgspec.json.Encoder().encode
 
 def decode_request(body: bytes) -> EmbeddingsRequest | Fault:
     try:
-        asked = _decode(body)
+        asked = _decode(utf8(body))
         extras = extra_members(body, _KNOWN)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return bad_body(error)

@@ -4,7 +4,7 @@ import msgspec
 
 from setpoint.domain.chat import ChatRequest
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, unread_answer
+from setpoint.wire.bodies import bad_body, unread_answer, utf8
 from setpoint.wire.dialect import Encoded
 from setpoint.wire.gemini import request_in, request_out, shapes
 from setpoint.wire.gemini.faults import classify_gemini_fault
@@ -30,7 +30,7 @@ def decode_count_request(body: bytes) -> ChatRequest | Fault:
     """A prompt is `contents` alone, or with its system instruction and tools as a whole `generateContentRequest`; Vertex takes these
     beside the contents."""
     try:
-        inner = shapes.given(_question(camel_members(body)).generate_content_request)
+        inner = shapes.given(_question(camel_members(utf8(body))).generate_content_request)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return bad_body(error)
     return request_in.decode_request(inner or body)

@@ -4,7 +4,7 @@ import msgspec
 
 from setpoint.domain.chat import ChatRequest, Message, Part, Text, Thinking, ToolCall, ToolResult
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.wire.bodies import bad_body, wrong
+from setpoint.wire.bodies import bad_body, utf8, wrong
 from setpoint.wire.gemini import shapes
 from setpoint.wire.gemini.config_in import read_config, read_tier
 from setpoint.wire.gemini.part_in import content_part
@@ -41,7 +41,7 @@ class Unreadable(Exception):
 
 def decode_request(body: bytes) -> ChatRequest | Fault:
     try:
-        return _read(camel_members(body))
+        return _read(camel_members(utf8(body)))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return bad_body(error)
     except RecursionError:

@@ -5,7 +5,7 @@ import msgspec
 from setpoint.domain.embeddings import EmbeddingsAnswer, EmbeddingsRequest
 from setpoint.domain.faults import Fault
 from setpoint.domain.usage import Usage
-from setpoint.wire.bodies import bad_body, unread_answer, unsupported, wrong
+from setpoint.wire.bodies import bad_body, unread_answer, unsupported, utf8, wrong
 from setpoint.wire.dialect import AnswerFacts, Encoded
 from setpoint.wire.gemini import shapes
 from setpoint.wire.gemini.facts import UsageShape, usage_of
@@ -72,7 +72,7 @@ def is_batch(body: bytes) -> bool:
 def decode_request(body: bytes) -> EmbeddingsRequest | Fault:
     """Either form; a single content is a batch of one."""
     try:
-        body = camel_members(body)
+        body = camel_members(utf8(body))
         requests = shapes.items(_batch(body).requests)
         extras = {name: raw for name, value in _members(body).items() if name not in _KNOWN and (raw := shapes.given(value))}
         asked: list[Asked] = []

@@ -10,7 +10,7 @@ import msgspec
 from setpoint.domain.embeddings import EmbeddingsAnswer, EmbeddingsRequest
 from setpoint.domain.faults import Fault
 from setpoint.domain.usage import Usage
-from setpoint.wire.bodies import bad_body, unread_answer, wrong
+from setpoint.wire.bodies import bad_body, unread_answer, utf8, wrong
 from setpoint.wire.dialect import AnswerFacts, Encoded
 from setpoint.wire.gemini import shapes
 from setpoint.wire.gemini.faults import classify_gemini_fault
@@ -77,7 +77,7 @@ _KNOWN_PARAMETERS = frozenset({"outputDimensionality"})
 
 def decode_request(body: bytes) -> EmbeddingsRequest | Fault:
     try:
-        body = camel_members(body)
+        body = camel_members(utf8(body))
         asked = _request(body)
         if not asked.instances:
             return wrong("instances", "at least one instance is needed.")

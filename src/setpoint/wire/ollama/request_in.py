@@ -19,7 +19,7 @@ from setpoint.domain.chat import (
     ToolResult,
 )
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, extra_members, wrong
+from setpoint.wire.bodies import bad_body, extra_members, utf8, wrong
 from setpoint.wire.ollama.answer import Said, parts_of
 
 _NO_RAW = msgspec.Raw()
@@ -87,7 +87,7 @@ class _Unreadable(Exception):
 
 def decode_request(body: bytes) -> ChatRequest | Fault:
     try:
-        asked = _decode(body)
+        asked = _decode(utf8(body))
         raw_options = _raw(asked.options) or b"{}"
         options = _options_of(raw_options)
         extras = extra_members(body, _KNOWN)

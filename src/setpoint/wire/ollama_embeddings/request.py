@@ -4,7 +4,7 @@ import msgspec
 
 from setpoint.domain.embeddings import EmbeddingsRequest
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, extra_members, loss_names, unsupported, wrong
+from setpoint.wire.bodies import bad_body, extra_members, loss_names, unsupported, utf8, wrong
 from setpoint.wire.dialect import Encoded
 
 
@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder().encode
 
 def decode_request(body: bytes) -> EmbeddingsRequest | Fault:
     try:
-        asked = _decode(body)
+        asked = _decode(utf8(body))
         extras = {name: raw for name, raw in extra_members(body, _KNOWN).items() if raw != b"{}"}
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return bad_body(error)

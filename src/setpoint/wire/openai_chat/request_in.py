@@ -23,7 +23,7 @@ from setpoint.domain.chat import (
     ToolResult,
 )
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, extra_members, wrong
+from setpoint.wire.bodies import bad_body, extra_members, utf8, wrong
 from setpoint.wire.carried import carried
 from setpoint.wire.openai_chat import request_shapes as shapes
 from setpoint.wire.openai_chat.citations import annotations_of
@@ -46,7 +46,7 @@ class _Unreadable(Exception):
 
 def decode_request(body: bytes) -> ChatRequest | Fault:
     try:
-        asked = shapes.read_asked(body)
+        asked = shapes.read_asked(utf8(body))
         extras = extra_members(body, _KNOWN)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return bad_body(error)

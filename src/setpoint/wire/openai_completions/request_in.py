@@ -8,7 +8,7 @@ import msgspec
 
 from setpoint.domain.chat import ChatRequest, Message, Sampling, Text
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, extra_members, unsupported, wrong
+from setpoint.wire.bodies import bad_body, extra_members, unsupported, utf8, wrong
 
 
 class _StreamOptions(msgspec.Struct, gc=False):
@@ -45,7 +45,7 @@ _SAYS_NOTHING = (b"{}", b"[]")
 
 def decode_request(body: bytes) -> ChatRequest | Fault:
     try:
-        asked = _decode(body)
+        asked = _decode(utf8(body))
         extras = {name: raw for name, raw in extra_members(body, _KNOWN).items() if raw not in _SAYS_NOTHING}
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return bad_body(error)

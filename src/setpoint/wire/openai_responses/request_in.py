@@ -8,7 +8,7 @@ import msgspec
 
 from setpoint.domain.chat import ChatRequest, Message, Reasoning, ResponseFormat, Sampling, Text
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import bad_body, extra_members, unsupported, wrong
+from setpoint.wire.bodies import bad_body, extra_members, unsupported, utf8, wrong
 from setpoint.wire.openai_responses.content_in import Unreadable
 from setpoint.wire.openai_responses.input_in import Conversation
 from setpoint.wire.openai_responses.tools_in import choice_of, tool_of
@@ -83,7 +83,7 @@ _KEPT_ELSEWHERE = {
 
 def decode_request(body: bytes) -> ChatRequest | Fault:
     try:
-        asked = _decode(body)
+        asked = _decode(utf8(body))
         extras = extra_members(body, _KNOWN)
         if (fault := _kept_elsewhere(asked)) is not None:
             return fault

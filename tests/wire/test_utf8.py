@@ -1,0 +1,69 @@
+"""A body that is said anew is UTF-8, or refused: what is carried raw in it would reach an upstream as it is."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from setpoint.domain.faults import Fault, FaultKind
+from setpoint.wire.anthropic.count_tokens import decode_count_request as count_for_anthropic
+from setpoint.wire.anthropic.dialect import ANTHROPIC
+from setpoint.wire.bedrock_converse.dialect import BEDROCK_CONVERSE
+from setpoint.wire.cohere.dialect import COHERE
+from setpoint.wire.cohere_embeddings.dialect import COHERE_EMBEDDINGS
+from setpoint.wire.gemini.count_tokens import decode_count_request as count_for_gemini
+from setpoint.wire.gemini.dialect import GEMINI
+from setpoint.wire.gemini_embeddings.dialect import GEMINI_EMBEDDINGS, VERTEX_EMBEDDINGS
+from setpoint.wire.ollama.dialect import OLLAMA
+from setpoint.wire.ollama_embeddings.dialect import OLLAMA_EMBEDDINGS
+from setpoint.wire.openai_chat.dialect import OPENAI_CHAT
+from setpoint.wire.openai_completions.dialect import OPENAI_COMPLETIONS
+from setpoint.wire.openai_embeddings.dialect import OPENAI_EMBEDDINGS
+from setpoint.wire.openai_responses.dialect import OPENAI_RESPONSES
+
+Json = dict[str, Any]
+SCHEMA: Json = {"type": "object", "properties": {"a": {"type": "string", "description": "HERE"}}}
+ASK: Json = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
+CONTENTS: Json = {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}
+DECLARED: Json = {**CONTENTS, "tools": [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": SCHEMA}]}]}
+CONVERSE: Json = {
+    "messages": [{"role": "user", "content": [{"text": "x"}]}],
+    "toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": SCHEMA}}}]},
+}
+UNKNOWN = {"a_new_member": "HERE"}
+
+REQUESTS: dict[str, tuple[Callable[[bytes], object], Json]] = {
+    "openai_chat": (OPENAI_CHAT.decode_request, {**ASK, "tools": [FUNCTION]}),
+    "openai_responses": (
+        OPENAI_RESPONSES.decode_request,
+        {"model": "m", "input": "x", "tools": [{"type": "function", "name": "f", "parameters": SCHEMA}]},
+    ),
+    "openai_completions": (OPENAI_COMPLETIONS.decode_request, {"model": "m", "prompt": "x", **UNKNOWN}),
+    "anthropic": (ANTHROPIC.decode_request, {**ASK, "max_tokens": 9, "tools": [{"name": "f", "input_schema": SCHEMA}]}),
+    "anthropic count": (count_for_anthropic, {**ASK, "tools": [{"name": "f", "input_schema": SCHEMA}]}),
+    "gemini": (GEMINI.decode_request, DECLARED),
+    "gemini count": (count_for_gemini, {"generateContentRequest": DECLARED}),
+    "bedrock_converse": (BEDROCK_CONVERSE.decode_request, CONVERSE),
+    "cohere": (COHERE.decode_request, {**ASK, "tools": [FUNCTION]}),
+    "ollama": (OLLAMA.decode_request, {**ASK, "tools": [FUNCTION]}),
+    "openai_embeddings": (OPENAI_EMBEDDINGS.decode_request, {"model": "m", "input": "x", **UNKNOWN}),
+    "cohere_embeddings": (COHERE_EMBEDDINGS.decode_request, {"model": "m", "texts": ["x"], "input_type": "search_query", **UNKNOWN}),
+    "ollama_embeddings": (OLLAMA_EMBEDDINGS.decode_request, {"model": "m", "input": "x", **UNKNOWN}),
+    "gemini_embeddings": (GEMINI_EMBEDDINGS.decode_request, {"content": {"parts": [{"text": "x"}]}, **UNKNOWN}),
+    "vertex_embeddings": (VERTEX_EMBEDDINGS.decode_request, {"instances": [{"content": "x"}], "aNewMember": "HERE"}),
+}
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf"])
+@pytest.mark.parametrize("name", list(REQUESTS))
+def test_bytes_that_are_no_utf_8_are_refused_wherever_they_stand(name: str, bad: bytes) -> None:
+    decode, body = REQUESTS[name]
+    good = json.dumps(body).encode()
+    assert not isinstance(decode(good.replace(b"HERE", "ü€😀".encode())), Fault)
+    fault = decode(good.replace(b"HERE", bad))
+    assert isinstance(fault, Fault)
+    assert fault.kind is FaultKind.bad_request
+    assert "not valid UTF-8" in fault.message
+    assert f"byte {good.index(b'HERE')}" in fault.message
