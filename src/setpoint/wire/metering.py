@@ -61,7 +61,7 @@ class MeterTap(Tap):
 
     __slots__ = ()
 
-    def _plain(self, region: bytes) -> bool:
+    def _plain(self, region: bytes, _lines: int) -> bool:
         self.content_started = True
         return b'"usage"' not in region
 

@@ -108,16 +108,17 @@ class Tap:
 
     def _observe(self, region: bytes) -> bool:
         """Look at whole events. True when none of them could change what is known."""
-        self.events += data_lines(region)
-        if self._plain(region):
+        lines = data_lines(region)
+        self.events += lines
+        if self._plain(region, lines):
             return True
         for block in blocks(region):
             if (event := parse_block(block)) is not None:
                 self._event(event)
         return False
 
-    def _plain(self, region: bytes) -> bool:
-        """True when no event of `region` can change what is known."""
+    def _plain(self, region: bytes, lines: int) -> bool:
+        """True when no event of `region`, which has `lines` lines of data, can change what is known."""
         raise NotImplementedError
 
     def _event(self, event: SseEvent) -> None:

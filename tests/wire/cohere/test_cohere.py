@@ -824,3 +824,35 @@ def test_errors_are_told_by_status_and_words(status: int, message: str, kind: Fa
     fault = DIALECT.classify_fault(status, {"retry-after": "7"}, json.dumps({"id": "i", "message": message}).encode(), 0.0)
     assert (fault.kind, fault.message, fault.upstream_status) == (kind, message, status)
     assert fault.retry_after_s == (7.0 if fault.retry == "again" else None)
+
+
+def frame(data: str, name: str = "") -> bytes:
+    return ((f"event: {name}\n" if name else "") + f"data: {data}\n\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("last", "finish", "failed"),
+    [
+        (frame('{"delta":{"message":{"tool_plan":" for"}}}', "tool-plan-delta"), "", False),
+        (frame('{"type":null,"delta":{"finish_reason":"COMPLETE"}}', "message-end"), "COMPLETE", False),
+        (frame('{"delta":{"finish_reason":"COMPLETE"}}', "message-end"), "COMPLETE", False),
+        (frame('{"id":"x","type":"message-end","delta":{"finish_reason":"COMPLETE"}}'), "COMPLETE", False),
+        (frame('{"message":"no more"}'), "", True),
+        (frame('{"message":"no more"}', "error"), "", True),
+        (frame('{"type":null,"message":"no more"}'), "", True),
+        (frame('{"type":"something-new"}'), "", False),
+    ],
+)
+def test_the_name_of_an_event_stands_for_its_type_under_any_cut(last: bytes, finish: str, failed: bool) -> None:
+    delta = frame('{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"a"}}}}', "content-delta")
+    opening = frame('{"id":"1","type":"message-start"}', "message-start")
+    seen = []
+    for chunks in ([opening, delta, delta + last], [opening, delta + delta, last], [opening + delta + delta + last]):
+        tap = DIALECT.tap()
+        for chunk in chunks:
+            tap.feed(chunk)
+        seen.append((tap.finish, tap.done, tap.error is not None, tap.events))
+    assert seen == [(finish, bool(finish), failed, 4)] * 3
+    events = events_of(DIALECT, [opening + delta + last])
+    assert (type(events[-1]) is Finished) is bool(finish)
+    assert (ThinkingDelta(" for") in events) is (b"tool_plan" in last)

@@ -150,3 +150,15 @@ def test_there_is_no_usage_to_hide() -> None:
 def test_done_of_vendors_that_send_it_is_passed_on() -> None:
     stream = framed(created(), delta("a"), end()) + b"data: [DONE]\n\n"
     assert run(stream, []) == (stream, run(stream, [5, 50])[1])
+
+
+@pytest.mark.parametrize("kind", ["response.completed", "response.incomplete", "response.failed", "response.cancelled", "error"])
+@pytest.mark.parametrize("named", [True, False])
+def test_an_end_without_an_answer_is_seen_under_any_cut(kind: str, named: bool) -> None:
+    """Whether its type stands in the data or is the event's name only."""
+    last = b"event: " + kind.encode() + b"\ndata: {}\n\n" if named else framed({"type": kind})
+    stream = framed(created(), delta("a"), delta("b")) + last
+    whole = run(stream, [])[1]
+    assert whole == run(stream, [len(stream) - len(last)])[1] == run(stream, list(range(len(stream))))[1]
+    *_, done, error = whole
+    assert (done, error is None) == ((True, True) if kind in {"response.completed", "response.incomplete"} else (False, False))

@@ -22,7 +22,7 @@ class MessagesTap(Tap):
         super().__init__()
         self._shape: UsageShape | None = None
 
-    def _plain(self, region: bytes) -> bool:
+    def _plain(self, region: bytes, _lines: int) -> bool:
         return self.content_started and b'"message_' not in region and b'"error"' not in region
 
     def _event(self, event: SseEvent) -> None:

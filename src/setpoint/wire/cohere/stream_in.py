@@ -31,7 +31,7 @@ from setpoint.wire.cohere.citations import NAME, read_citation
 from setpoint.wire.cohere.faults import classify_cohere_fault, failed_generation
 from setpoint.wire.cohere.logprobs import LogprobItem, read_logprobs
 from setpoint.wire.cohere.usage import UsageShape, usage_of
-from setpoint.wire.cohere.words import ended_badly, finish_of
+from setpoint.wire.cohere.words import ended_badly, finish_of, kind_of
 from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
 
 _NULL = "null"
@@ -104,7 +104,7 @@ class ChatStreamDecoder:
         out: list[StreamEvent] = []
         for event in events:
             if not self._ended:
-                self._event(event.data, out)
+                self._event(event, out)
         if self._sse.overflowed and not self._ended:
             self._fail(Fault(FaultKind.upstream_server, "The provider sent an event that is too long."), out)
         return out
@@ -113,20 +113,20 @@ class ChatStreamDecoder:
         self._ended = True
         out.append(Failed(fault))
 
-    def _event(self, data: bytes, out: list[StreamEvent]) -> None:
-        if data == b"[DONE]":
+    def _event(self, event: SseEvent, out: list[StreamEvent]) -> None:
+        if event.data == b"[DONE]":
             return
         try:
-            self._known(_decode(data), data, out)
+            self._known(_decode(event.data), event, out)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._fail(Fault(FaultKind.upstream_server, f"The provider sent an event that could not be read: {str(error)[:300]}."), out)
 
-    def _known(self, event: _Event, data: bytes, out: list[StreamEvent]) -> None:
+    def _known(self, event: _Event, received: SseEvent, out: list[StreamEvent]) -> None:
         delta = event.delta or _Delta()
         message = delta.message or _Message()
-        kind = event.type
+        kind = kind_of(event.type, received.name)
         if kind in {"content-delta", "content-start"}:
-            self._content(event, message, out)
+            self._content(event, message, kind == "content-start", out)
         elif kind == "tool-plan-delta":
             self._think(message.tool_plan, out)
         elif kind in {"tool-call-start", "tool-call-delta"}:
@@ -140,7 +140,7 @@ class ChatStreamDecoder:
         elif kind == "message-end":
             self._end(delta, out)
         elif kind is None:
-            self._fail(classify_cohere_fault(0, {}, data, 0.0), out)
+            self._fail(classify_cohere_fault(0, {}, received.data, 0.0), out)
 
     def _start(self, given_id: str | None, out: list[StreamEvent]) -> None:
         if not self._started:
@@ -148,10 +148,9 @@ class ChatStreamDecoder:
             self._id = given_id or ""
             out.append(Started(self._id))
 
-    def _content(self, event: _Event, message: _Message, out: list[StreamEvent]) -> None:
+    def _content(self, event: _Event, message: _Message, begins: bool, out: list[StreamEvent]) -> None:
         """Text of a second block is a part of its own."""
         content = (_content(message.content) if bytes(message.content) else None) or Content()
-        begins = event.type == "content-start"
         if begins and (content.type == "text" or content.text is not None):
             if self._text_blocks:
                 out.append(TextEnded())

@@ -1,4 +1,4 @@
-"""Finish reasons and tool choices of this dialect."""
+"""Kinds of events and finish reasons of this dialect."""
 
 from setpoint.domain.chat import Finish
 
@@ -23,6 +23,31 @@ WRITTEN: dict[Finish, str] = {
     "pause": "COMPLETE",
     "unknown": "COMPLETE",
 }
+
+
+_EVENTS = frozenset(
+    {
+        "message-start",
+        "content-start",
+        "content-delta",
+        "content-end",
+        "tool-plan-delta",
+        "tool-call-start",
+        "tool-call-delta",
+        "tool-call-end",
+        "citation-start",
+        "citation-end",
+        "message-end",
+    }
+)
+
+
+def kind_of(said: str | None, name: bytes) -> str | None:
+    """What an event of a stream is; its name stands for a type that it does not say. None is an error, which has neither."""
+    if said is not None:
+        return said
+    known = name.decode("utf-8", "replace")
+    return known if known in _EVENTS else None
 
 
 def finish_of(word: str | None, called_tools: bool) -> Finish:

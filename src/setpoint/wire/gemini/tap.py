@@ -26,7 +26,7 @@ class GeminiTap(Tap):
             return data
         return super().feed(data)
 
-    def _plain(self, region: bytes) -> bool:  # noqa: ARG002  the same for all
+    def _plain(self, _region: bytes, _lines: int) -> bool:
         """The last chunk has the usage that counts, and any chunk may be the last."""
         return False
 

@@ -58,7 +58,7 @@ class ChatTap(Tap):
     def _shown(self, region: bytes) -> bytes:
         return _hide(region) if self._hide_usage else region
 
-    def _plain(self, region: bytes) -> bool:
+    def _plain(self, region: bytes, _lines: int) -> bool:
         return (
             self.content_started
             and not self._spaced

@@ -30,7 +30,7 @@ class CompletionsTap(Tap):
     def _shown(self, region: bytes) -> bytes:
         return _hide(region) if self._hide_usage else region
 
-    def _plain(self, region: bytes) -> bool:
+    def _plain(self, region: bytes, _lines: int) -> bool:
         return (
             self.content_started
             and not self._spaced

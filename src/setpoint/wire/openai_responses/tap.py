@@ -1,6 +1,6 @@
 """The hot observer of Responses streams.
 
-Once content has begun, only events that carry the response object, and `error`, change what is known. Deltas carry neither name.
+Once content has begun, only events that carry the response object, or end the stream, change what is known.
 """
 
 import msgspec
@@ -14,13 +14,25 @@ from setpoint.wire.tap import Tap
 DONE = b"[DONE]"
 _OPENING_ITEMS = {"message", "reasoning"}
 """Items that open empty; every other kind is content by itself."""
+_TEXT = b'"type":"response.output_text.delta"'
+_ARGUMENTS = b'"type":"response.function_call_arguments.delta"'
+_SUMMARY = b'"type":"response.reasoning_summary_text.delta"'
+_ENDS = (b"response.completed", b"response.incomplete", b"response.failed", b"response.cancelled", b"error")
+"""As types, or as names of events without one."""
 
 
 class ResponsesTap(Tap):
     __slots__ = ()
 
-    def _plain(self, region: bytes) -> bool:
-        return self.content_started and b'"response":' not in region and b'"error"' not in region
+    def _plain(self, region: bytes, lines: int) -> bool:
+        if not self.content_started or b'"response":' in region:
+            return False
+        return (
+            region.count(_TEXT) == lines
+            or region.count(_ARGUMENTS) == lines
+            or region.count(_SUMMARY) == lines
+            or not any(end in region for end in _ENDS)
+        )
 
     def _event(self, event: SseEvent) -> None:
         if event.data == DONE:
