@@ -87,8 +87,11 @@ async def _converse(gateway: Gateway, sent: bytes, reader: _Reader) -> None:
         outgoing.close()
 
 
-async def ask_and_leave(gateway: Gateway, sent: bytes, when: Callable[[bytes], bool], patience_s: float) -> int:
-    """Ask, and hang up as soon as `when` says so of the body so far. Monotonic nanoseconds of the hang-up, 0 when it never came to that."""
+async def ask_and_leave(gateway: Gateway, sent: bytes, when: Callable[[bytes], bool], patience_s: float) -> tuple[int, Got]:
+    """Ask, and hang up as soon as `when` says so of the body so far.
+
+    Returns the monotonic nanoseconds of the hang-up, 0 when it never came to that, and what had come.
+    """
     reader = _Reader()
     incoming, outgoing = await _connect(gateway)
     try:
@@ -101,9 +104,9 @@ async def ask_and_leave(gateway: Gateway, sent: bytes, when: Callable[[bytes], b
             except TimeoutError:
                 continue
             if not data:
-                return 0
+                return 0, reader.got
             reader.parser.feed_data(data)
-        return time.monotonic_ns() if when(b"".join(reader.pieces)) else 0
+        return time.monotonic_ns() if when(b"".join(reader.pieces)) else 0, reader.got
     finally:
         outgoing.transport.abort()
 

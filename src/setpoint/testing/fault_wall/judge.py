@@ -3,7 +3,8 @@
 import msgspec
 
 from setpoint.testing.fault_wall.framings import Unreadable
-from setpoint.testing.fault_wall.readers import NO_END_OF_THEIR_OWN, READERS, Reading, is_refusal, read_stream, read_whole
+from setpoint.testing.fault_wall.readers import NO_END_OF_THEIR_OWN, READERS, is_refusal, read_stream, read_whole
+from setpoint.testing.fault_wall.reading import Reading
 from setpoint.testing.fault_wall.rules import Ending
 from setpoint.testing.fault_wall.surfaces import SurfaceName
 

@@ -81,7 +81,7 @@ class Wall:
         first = SAID.pieces[0].strip().encode()
         in_stream = cell.mode is LEAVES_IN_STREAM
         began_s = time.monotonic()
-        left_ns = await ask_and_leave(
+        left_ns, got = await ask_and_leave(
             self._settings.gateway,
             self._request(cell, order.mark),
             (lambda body: first in body) if in_stream else (lambda _: bool(order.calls)),
@@ -90,7 +90,10 @@ class Wall:
         if left_ns:
             await self._upstreams.orders.wait_for(lambda: all(call.hung_up_ns for call in order.calls), 2 * CANCEL_S_MAX)
         calls = len(order.broken_calls)
-        return Result(cell, "left", 0, calls, len(order.spare_calls), time.monotonic() - began_s, leaving_misses(left_ns, order))
+        return Result(
+            cell, "left", 0, calls, len(order.spare_calls), time.monotonic() - began_s, leaving_misses(left_ns, order),
+            got.headers.get(self._settings.request_id_header, ""),
+        )  # fmt: skip
 
     async def _prepare(self, cell: Cell) -> None:
         healthy = Cell(MODE_OF["healthy"], cell.surface, cell.dialect, streamed=False)

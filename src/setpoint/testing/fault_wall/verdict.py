@@ -15,7 +15,7 @@ VECTORS = "[[0.6,0.8,0.0]]"
 
 class Result(msgspec.Struct):
     """What came of a cell. `misses` say what was wrong, in words; none means the rule was met. `request_id` finds it in the gateway's
-    own records.
+    own records, which know `attempts` and the number of the `fault`.
     """
 
     cell: Cell
@@ -26,6 +26,8 @@ class Result(msgspec.Struct):
     took_s: float = 0.0
     misses: list[str] = []
     request_id: str = ""
+    attempts: int = 0
+    fault: int = 0
 
 
 def texts(surface: SurfaceName) -> tuple[str, str]:
