@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from setpoint.domain.faults import FaultKind
 from setpoint.domain.usage import Usage
 from setpoint.wire.anthropic.tap import MessagesTap
-from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
 from setpoint.wire.openai_chat.tap import ChatTap
 from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder
 from setpoint.wire.tap import Tap
@@ -207,25 +206,27 @@ def test_an_event_that_is_no_json_is_a_fault_and_is_forwarded() -> None:
 
 
 @pytest.mark.parametrize("hide", [False, True])
-def test_an_event_over_the_limit_is_forwarded_unseen_and_the_next_is_seen_again(hide: bool) -> None:
+@pytest.mark.parametrize("size", [1, 100, 100_000])
+@pytest.mark.parametrize(("more", "whole"), [(0, True), (1, False)])
+def test_an_event_over_its_bound_is_an_error_and_is_not_forwarded(more: int, whole: bool, size: int, hide: bool) -> None:
+    first, last = b"data: " + chunk({"content": "a"}) + b"\n\n", b"data: " + chunk({}, "stop") + b"\n\n"
+    long = b"data: " + chunk({"content": "x" * 1_000}) + b"\n\n"
+    stream = first + long + last
     tap = ChatTap(hide)
-    long_event = b"data: " + chunk({"content": "x" * (TAP_EVENT_BYTES_MAX + 10)}) + b"\n\n"
-    stream = long_event + b"data: " + chunk({}, "stop") + b"\n\n"
-    out = b""
-    for at in range(0, len(stream), 65_536):
-        out += tap.feed(stream[at : at + 65_536])
-        assert len(tap._carry) <= TAP_EVENT_BYTES_MAX + 65_536
-    out += tap.flush()
-    assert out == stream
-    assert tap.finish == "stop"
+    tap.event_bytes_max = len(long) - more
+    out = b"".join(tap.feed(stream[at : at + size]) for at in range(0, len(stream), size)) + tap.flush()
+    assert out == (stream if whole else first)
+    assert (tap.error is None, tap.finish) == ((True, "stop") if whole else (False, ""))
 
 
-def test_an_event_over_the_limit_of_all_events_is_an_error() -> None:
+def test_an_event_without_an_end_is_held_up_to_the_bound_of_all_events() -> None:
     tap = ChatTap()
-    for _ in range(EVENT_BYTES_MAX // 1_048_576 + 2):
-        tap.feed(b"x" * 1_048_576)
-    assert tap.error is not None
-    assert tap.error.kind is FaultKind.upstream_server
+    for _ in range(EVENT_BYTES_MAX // 1_048_576):
+        assert tap.feed(b"x" * 1_048_576) == b""
+    before = tap.error
+    assert tap.feed(b"x") == b""
+    assert (before, tap.error is not None and tap.error.kind) == (None, FaultKind.upstream_server)
+    assert tap.feed(b"data: {}\n\n") == b""
 
 
 def test_half_an_event_at_the_end_is_a_cut_not_an_error() -> None:

@@ -56,9 +56,9 @@ class Call:
     """
 
     __slots__ = (
-        "answer_bytes_max", "complete", "connection", "content_encoding", "content_type", "drive", "fault", "head_seen", "headers",
-        "held", "held_bytes", "payload", "pool", "queued", "raw", "relay", "relay_all", "reused", "sent_at_s", "status", "streaming",
-        "timeouts", "total_at_s", "undo", "until_s",
+        "answer_bytes_max", "complete", "connection", "content_encoding", "content_type", "drive", "fault", "gated", "head_seen",
+        "headers", "held", "held_bytes", "limit_at_s", "payload", "pool", "queued", "raw", "relay", "relay_all", "reused", "sent_at_s",
+        "status", "streaming", "timeouts", "total_at_s", "undo", "until_s",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,7 @@ class Call:
         relay: Relay | None,
         *,
         raw: bool = False,
+        gated: bool = False,
     ) -> None:
         self.drive = drive
         self.payload = payload
@@ -78,6 +79,8 @@ class Call:
         self.relay = relay
         self.raw = raw
         """Relay every good answer that is not JSON, streamed or not."""
+        self.gated = gated
+        """The first content has a deadline of its own, until `opened` says that it came."""
         self.relay_all = False
         """Relay whatever comes, of any status and type; for the engine's answers."""
         self.status = 0
@@ -94,6 +97,8 @@ class Call:
         self.reused = False
         self.sent_at_s = 0.0
         self.total_at_s = 0.0
+        self.limit_at_s = 0.0
+        """No sign of life moves the deadline past this: the total one, or before the first content that one's."""
         self.until_s = inf
         """It must be over by then, whatever its timeouts say."""
         self.connection: UpstreamConnection | None = None
@@ -130,6 +135,18 @@ class Call:
         elif self.pool is not None:
             self.pool.forget(self)
         self.fail(fault)
+
+    def opened(self) -> None:
+        """The first content came: from here on only the inactivity and the total deadline count."""
+        self.limit_at_s = self.total_at_s
+        if self.connection is not None:
+            self.connection.touch(self)
+
+    def wrap_up(self, within_s: float) -> None:
+        """All that was asked for came; what is left is the end of the framing, and nobody waits long for that."""
+        if self.connection is not None:
+            self.total_at_s = self.limit_at_s = min(self.total_at_s, self.connection.now_s() + within_s)
+            self.connection.touch(self)
 
     def abort(self) -> None:
         """Nobody wants the answer any more: hang up on the upstream, at once."""
@@ -178,8 +195,11 @@ class UpstreamConnection(asyncio.Protocol):
         call.sent_at_s = now_s
         timeouts = call.timeouts
         total_s = timeouts.stream_total_s if call.relay is not None else timeouts.unary_total_s
-        call.total_at_s = min(now_s + total_s, call.until_s)
-        self._deadline.set(min(now_s + timeouts.first_byte_s, call.total_at_s))
+        call.total_at_s = call.limit_at_s = min(now_s + total_s, call.until_s)
+        if call.gated:
+            token_s = timeouts.first_byte_s if timeouts.first_token_s is None else timeouts.first_token_s
+            call.limit_at_s = min(call.total_at_s, now_s + token_s)
+        self._deadline.set(min(now_s + timeouts.first_byte_s, call.limit_at_s))
         self._bare = True
         self._head_bytes = 0
         transport = self._transport
@@ -200,13 +220,16 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None and self.call is not None:
             self._paused = True
             self._transport.pause_reading()
-            self._deadline.set(self.call.total_at_s)
+            self._deadline.set(self.call.limit_at_s)
 
     def resume(self) -> None:
         if self._transport is not None and self.call is not None and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
             self.touch(self.call)
+
+    def now_s(self) -> float:
+        return self._pool.deadlines.now_s()
 
     def rest(self, now_s: float) -> None:
         """Go idle; close when nobody needs it for a while."""
@@ -278,7 +301,12 @@ class UpstreamConnection(asyncio.Protocol):
             self.hang_up()
             return
         if call.head_seen and call.streaming:
-            what = "took longer in total than the route allows" if now_s >= call.total_at_s else "stopped sending in mid-stream"
+            if now_s >= call.total_at_s:
+                what = "took longer in total than the route allows"
+            elif now_s >= call.limit_at_s:
+                what = "sent no content in time"
+            else:
+                what = "stopped sending in mid-stream"
         else:
             what = "did not answer in time"
         self._break(FaultKind.upstream_timeout, f"The upstream {what} (after {now_s - call.sent_at_s:.1f} s).")
@@ -350,7 +378,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def touch(self, call: Call) -> None:
         """Something came: the idle deadline moves on, never past the total one."""
-        self._deadline.set(min(self._pool.deadlines.now_s() + call.timeouts.idle_s, call.total_at_s))
+        self._deadline.set(min(self._pool.deadlines.now_s() + call.timeouts.idle_s, call.limit_at_s))
 
     def on_message_complete(self) -> None:
         if self._interim:

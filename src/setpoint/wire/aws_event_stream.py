@@ -127,13 +127,22 @@ def _header(name: str, value: Header) -> bytes:
     return start + struct.pack("!BH", kind, len(data)) + data
 
 
+def bounded_frame_bytes(buffer: bytes | bytearray, at: int, most: int) -> int:
+    """As `frame_bytes`; also `Damaged` when the frame is longer than `most`."""
+    length = frame_bytes(buffer, at)
+    if length > most:
+        raise Damaged(f"an event is longer than {most} bytes")
+    return length
+
+
 class FrameDecoder:
-    """Bytes in, frames out. `error` is set at the first damaged frame; nothing after it counts."""
+    """Bytes in, frames out. `error` is set at the first damaged frame, or one that is too long; nothing after it counts."""
 
-    __slots__ = ("_carry", "error")
+    __slots__ = ("_carry", "_frame_bytes_max", "error")
 
-    def __init__(self) -> None:
+    def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         self._carry = bytearray()
+        self._frame_bytes_max = frame_bytes_max
         self.error: Fault | None = None
 
     @property
@@ -149,7 +158,7 @@ class FrameDecoder:
         frames: list[Frame] = []
         at = 0
         try:
-            while (length := frame_bytes(carry, at)) and len(carry) - at >= length:
+            while (length := bounded_frame_bytes(carry, at, self._frame_bytes_max)) and len(carry) - at >= length:
                 frames.append(parse_frame(bytes(carry[at : at + length])))
                 at += length
         except Damaged as error:

@@ -14,7 +14,7 @@ from setpoint.domain.faults import Fault, FaultKind
 from setpoint.wire.aws_event_stream import Frame, FrameDecoder
 from setpoint.wire.bedrock_converse.faults import classify_exception, is_exception
 from setpoint.wire.splice import remove_members
-from setpoint.wire.sse import encode_event
+from setpoint.wire.sse import EVENT_BYTES_MAX, encode_event
 
 BEDROCK_VERSION = "bedrock-2023-05-31"
 VERTEX_VERSION = "vertex-2023-10-16"
@@ -87,8 +87,8 @@ class BedrockFrames:
 
     __slots__ = ("_frames", "error")
 
-    def __init__(self) -> None:
-        self._frames = FrameDecoder()
+    def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
+        self._frames = FrameDecoder(event_bytes_max)
         self.error: Fault | None = None
 
     def feed(self, data: bytes) -> bytes:

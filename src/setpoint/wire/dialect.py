@@ -17,15 +17,13 @@ from setpoint.domain.embeddings import EmbeddingsAnswer, EmbeddingsRequest
 from setpoint.domain.faults import Fault
 from setpoint.domain.stream import StreamEvent
 from setpoint.domain.usage import Usage
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 FAULT_BODY_BYTES_MAX = 65_536
 """What a fault keeps of the provider's own error body."""
 
 DELTA_BYTES_MAX = 4_096
 """The longest text of one rendered delta, in UTF-8 bytes; longer ones are split between characters."""
-
-TAP_EVENT_BYTES_MAX = 1_048_576
-"""A tap does not look into an event longer than this; it is relayed all the same, up to `sse.EVENT_BYTES_MAX`."""
 
 
 class Encoded(msgspec.Struct, frozen=True):
@@ -44,7 +42,11 @@ class AnswerFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class StreamTap(Protocol):
-    """Watches a stream that is relayed as it is. Attributes are up to date after each `feed`."""
+    """Watches a stream that is relayed as it is. Attributes are up to date after each `feed`.
+
+    An event that is longer than the bound is not forwarded but an `error`, and nothing behind it counts. A dialect's own tap has the bound
+    as its attribute `event_bytes_max`, which may be lowered before the first `feed`.
+    """
 
     @property
     def events(self) -> int:
@@ -72,7 +74,7 @@ class StreamTap(Protocol):
 
     @property
     def error(self) -> Fault | None:
-        """The provider sent an error event."""
+        """The provider sent an error event, or something that is none. One it said itself has an `upstream_body`, and was forwarded."""
         ...
 
     def feed(self, data: bytes) -> bytes:
@@ -139,7 +141,7 @@ class Dialect(Metered, Protocol):
 
     def tap(self, hide_usage: bool = False) -> StreamTap: ...
 
-    def stream_decoder(self) -> StreamDecoder: ...
+    def stream_decoder(self, event_bytes_max: int = EVENT_BYTES_MAX) -> StreamDecoder: ...
 
     def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> StreamRenderer:
         """`asked` as in `encode_answer`."""

@@ -6,12 +6,13 @@ carry. An event is passed on when it is whole: if the upstream breaks off in the
 
 What is interesting in a region of whole events is asked with a few substring searches over all of it; the names searched for cannot
 occur inside a JSON string, where quotes are escaped. Only a region with a hit is taken apart.
+
+An event over its bound is held back whole and becomes an error, so that an error event can follow what was forwarded.
 """
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.usage import Usage
 from setpoint.wire.bodies import is_complete_json
-from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
 from setpoint.wire.sse import BOM, EVENT_BYTES_MAX, SseEvent, blocks, complete_until, parse_block
 
 _FIRST_LINE = (b"data:", BOM + b"data:")
@@ -26,12 +27,12 @@ def data_lines(region: bytes) -> int:
 class Tap:
     """Base of the dialects' taps: they say what is plain and what an event means."""
 
-    __slots__ = ("_blind", "_blind_bytes", "_carry", "content_started", "done", "error", "events", "finish", "model", "usage")
+    __slots__ = ("_carry", "content_started", "done", "error", "event_bytes_max", "events", "finish", "model", "usage")
 
     def __init__(self) -> None:
         self._carry = bytearray()
-        self._blind = False
-        self._blind_bytes = 0
+        self.event_bytes_max = EVENT_BYTES_MAX
+        """Lowered by a route that wants it; -1 behind an event that was too long."""
         self.events = 0
         self.content_started = False
         self.usage: Usage | None = None
@@ -42,17 +43,17 @@ class Tap:
 
     def feed(self, data: bytes) -> bytes:
         """Observe; return what is whole by now, `data` itself as a rule."""
-        if not self._carry and data.endswith(b"\n\n") and b"\r" not in data:
+        if not self._carry and data.endswith(b"\n\n") and b"\r" not in data and len(data) <= self.event_bytes_max:
             self._observe(data)
             return data
-        return self._feed_cut(data)
+        return self._shown(self._collect(data))
 
     def flush(self) -> bytes:
         """The stream ended: the last event, if only its empty line is missing. Half an event is no answer and is not passed on.
 
         A finish reason is as good an end as the dialect's terminal, which some servers forget.
         """
-        rest = b"" if self._blind else bytes(self._carry)
+        rest = bytes(self._carry)
         self._carry.clear()
         event = parse_block(rest)
         if event is not None and event.data != b"[DONE]" and not is_complete_json(event.data):
@@ -64,47 +65,42 @@ class Tap:
         rest = self._shown(rest)
         return rest if self.done or not rest or rest.endswith((b"\r\r", b"\n\r")) else rest + b"\n\n"
 
-    def _feed_cut(self, data: bytes) -> bytes:
-        """An event too long to hold is passed on as it comes; what was held goes first."""
-        if self._blind:
-            return data if self._collect(data) is None else data[: len(data) - len(self._carry)]
-        held = bytes(self._carry) if len(self._carry) + len(data) > TAP_EVENT_BYTES_MAX else b""
-        region = self._collect(data)
-        return held + data if region is None else self._shown(region)
-
     def _shown(self, region: bytes) -> bytes:
         """What of whole events the client gets to see."""
         return region
 
-    def _collect(self, data: bytes) -> bytes | None:
-        """Add to the carry; observe and return what is complete now. None while inside an event too long to hold."""
+    def _collect(self, data: bytes) -> bytes:
+        """Add to the carry; observe and return what is complete now."""
+        most = self.event_bytes_max
+        if most < 0:
+            return b""
         carry = self._carry
         before = len(carry)
         carry += data
         end = complete_until(carry, max(0, before - 3))
-        if not end:
-            if not self._blind and len(carry) <= TAP_EVENT_BYTES_MAX:
-                return b""
-            self._go_blind(len(data) if self._blind else len(carry))
-            return None
         region = bytes(carry[:end])
         del carry[:end]
-        self._observe(self._after_blind_spot(region) if self._blind else region)
+        if end > most:
+            region = self._up_to_the_first_over(region, most)
+        if region:
+            self._observe(region)
+        if len(carry) > most:
+            self._overflow(most)
         return region
 
-    def _go_blind(self, more_bytes: int) -> None:
-        """Hold no more of this event than it takes to recognise its end."""
-        self._blind = True
-        self._blind_bytes += more_bytes
-        del self._carry[:-4]
-        if self._blind_bytes > EVENT_BYTES_MAX:
-            self.error = self.error or Fault(FaultKind.upstream_server, "The provider sent an event that is too long.")
+    def _up_to_the_first_over(self, region: bytes, most: int) -> bytes:
+        good = 0
+        for block in blocks(region):
+            if len(block) > most:
+                self._carry += block
+                break
+            good += len(block)
+        return region[:good]
 
-    def _after_blind_spot(self, region: bytes) -> bytes:
-        """Drop the rest of the event that was too long to look into."""
-        self._blind = False
-        self._blind_bytes = 0
-        return b"".join(blocks(region)[1:])
+    def _overflow(self, most: int) -> None:
+        self._carry.clear()
+        self.event_bytes_max = -1
+        self.error = self.error or Fault(FaultKind.upstream_server, f"The provider sent an event of more than {most} bytes.")
 
     def _observe(self, region: bytes) -> bool:
         """Look at whole events. True when none of them could change what is known."""

@@ -34,7 +34,7 @@ from setpoint.wire.aws_event_stream import FrameDecoder, encode_frame
 from setpoint.wire.bedrock_converse import stream_in
 from setpoint.wire.bedrock_converse.dialect import BEDROCK_CONVERSE
 from setpoint.wire.bedrock_converse.words import ANSWER_TOOL
-from setpoint.wire.dialect import DELTA_BYTES_MAX, TAP_EVENT_BYTES_MAX
+from setpoint.wire.dialect import DELTA_BYTES_MAX
 
 PIXEL = b64encode(b"png").decode()
 CITATION = {"title": "t", "source": "https://x", "sourceContent": [{"text": "q"}], "location": {"documentPage": {"documentIndex": 1}}}
@@ -278,8 +278,9 @@ def test_mutated_bytes_never_crash_and_never_end_well(data: st.DataObject) -> No
     tap = BEDROCK_CONVERSE.tap()
     out = tap.feed(bytes(whole)) + tap.flush()
     if tap.error is not None:
+        said = b"" if tap.error.upstream_body is not None else BEDROCK_CONVERSE.render_stream_fault(tap.error, "")
         with pytest.raises(EventStreamError):
-            parsed_stream(out)
+            parsed_stream(out + said)
     assert tap.usage is None or place >= last
 
 
@@ -434,15 +435,18 @@ def test_what_is_held_back_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert events[-1].fault.kind is FaultKind.upstream_server
 
 
-def test_a_frame_too_long_to_hold_is_passed_on_as_it_comes() -> None:
-    for size, held in ((TAP_EVENT_BYTES_MAX - 1_000, True), (TAP_EVENT_BYTES_MAX + 1, False)):
-        whole = BEGIN + delta(0, text="a" * size) + stop(0) + end()
-        half = len(BEGIN) + 1_000
-        tap = BEDROCK_CONVERSE.tap()
-        first = tap.feed(whole[:half])
-        assert first == (BEGIN if held else whole[:half])
-        assert first + tap.feed(whole[half:-50]) + tap.feed(whole[-50:]) + tap.flush() == whole
-        assert (tap.events, tap.done, tap.finish) == (5, True, "end_turn")
+@pytest.mark.parametrize("size", [1, 13, 100_000])
+@pytest.mark.parametrize(("more", "whole"), [(0, True), (1, False)])
+def test_a_frame_over_its_bound_is_an_error_for_tap_and_decoder(more: int, whole: bool, size: int) -> None:
+    long = delta(0, text="a" * 1_000)
+    stream = BEGIN + long + stop(0) + end()
+    tap, decoder = BEDROCK_CONVERSE.tap(), BEDROCK_CONVERSE.stream_decoder(len(long) - more)
+    tap.event_bytes_max = len(long) - more
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+    assert b"".join(tap.feed(piece) for piece in pieces) + tap.flush() == (stream if whole else BEGIN)
+    assert (tap.error is None, tap.done) == (whole, whole)
+    events = [event for piece in pieces for event in decoder.feed(piece)]
+    assert isinstance(events[-1], Failed) is not whole
 
 
 # --------------------------------------------------------------------------------------------------------------- rendering

@@ -50,10 +50,11 @@ from setpoint.domain.stream import (
 )
 from setpoint.domain.usage import Usage
 from setpoint.wire.anthropic.dialect import ANTHROPIC
-from setpoint.wire.dialect import DELTA_BYTES_MAX, TAP_EVENT_BYTES_MAX, Dialect, Encoded
+from setpoint.wire.dialect import DELTA_BYTES_MAX, Dialect, Encoded
 from setpoint.wire.ollama.dialect import OLLAMA
 from setpoint.wire.ollama.ndjson import LineDecoder
 from setpoint.wire.ollama.stream_in import ChatStreamDecoder
+from setpoint.wire.ollama.tap import OllamaTap
 from setpoint.wire.ollama.times import seconds_of, time_of
 from setpoint.wire.openai_chat.dialect import OPENAI_CHAT
 from setpoint.wire.sse import EVENT_BYTES_MAX
@@ -637,27 +638,25 @@ def test_half_a_line_is_held_and_never_passed_on() -> None:
     assert whole.flush() == line("a")
 
 
-@pytest.mark.parametrize(("more", "held"), [(0, True), (1, False)])
-def test_a_line_too_long_to_look_into_is_passed_on_as_it_comes(more: int, held: bool) -> None:
-    start = b'{"message":{"content":"'
-    tap = DIALECT.tap()
-    half = start + b"x" * (TAP_EVENT_BYTES_MAX - len(start) + more)
-    assert (tap.feed(half) == b"") is held
-    rest = b'"}}\n' + line("b") + b'{"mo'
-    out = tap.feed(rest)
-    assert out == (half if held else b"") + rest[:-4]
-    assert tap.feed(b'del":"m2"}\n') == b'{"model":"m2"}\n'
-    assert (tap.model, tap.error) == ("m2", None)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize(("more", "whole"), [(0, True), (1, False)])
+def test_a_line_over_its_bound_is_an_error_and_is_not_passed_on(more: int, whole: bool, size: int) -> None:
+    tap = OllamaTap()
+    tap.event_bytes_max = 200
+    start, end = b'{"message":{"content":"', b'"}}\n'
+    stream = line("a") + start + b"x" * (200 - len(start) - len(end) + more) + end + line("b")
+    out = b"".join(tap.feed(stream[at : at + size]) for at in range(0, len(stream), size)) + tap.flush()
+    assert out == (stream if whole else line("a"))
+    assert (tap.error is None) is whole
 
 
-def test_a_line_without_end_is_the_providers_fault() -> None:
+def test_the_bound_of_a_line_is_that_of_all_events() -> None:
     tap = DIALECT.tap()
-    piece = b"x" * TAP_EVENT_BYTES_MAX
-    for _ in range(EVENT_BYTES_MAX // TAP_EVENT_BYTES_MAX):
-        tap.feed(piece)
-    assert tap.error is None
-    tap.feed(b"x")
-    assert tap.error is not None
+    assert tap.feed(b"x" * EVENT_BYTES_MAX) == b""
+    before = tap.error
+    assert tap.feed(b"x") == b""
+    assert (before is None, tap.error is None) == (True, False)
+    assert tap.feed(line("b")) == b""
 
 
 # ----------------------------------------------------------------------------------------------------------- the client

@@ -12,6 +12,7 @@ from setpoint.wire.anthropic.stream_in import MessagesStreamDecoder
 from setpoint.wire.anthropic.stream_out import MessagesStreamRenderer
 from setpoint.wire.anthropic.tap import MessagesTap
 from setpoint.wire.dialect import AnswerFacts, Encoded
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 
 class Anthropic:
@@ -35,8 +36,8 @@ class Anthropic:
     def tap(self, hide_usage: bool = False) -> MessagesTap:
         return MessagesTap()
 
-    def stream_decoder(self) -> MessagesStreamDecoder:
-        return MessagesStreamDecoder()
+    def stream_decoder(self, event_bytes_max: int = EVENT_BYTES_MAX) -> MessagesStreamDecoder:
+        return MessagesStreamDecoder(event_bytes_max)
 
     def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> MessagesStreamRenderer:
         """Usage is part of every stream, and nothing in it has a time."""

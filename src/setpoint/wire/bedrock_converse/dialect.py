@@ -12,6 +12,7 @@ from setpoint.wire.bedrock_converse.stream_in import ConverseStreamDecoder
 from setpoint.wire.bedrock_converse.stream_out import ConverseStreamRenderer
 from setpoint.wire.bedrock_converse.tap import ConverseTap
 from setpoint.wire.dialect import AnswerFacts, Encoded
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 
 class BedrockConverse:
@@ -36,8 +37,8 @@ class BedrockConverse:
     def tap(self, hide_usage: bool = False) -> ConverseTap:
         return ConverseTap()
 
-    def stream_decoder(self) -> ConverseStreamDecoder:
-        return ConverseStreamDecoder()
+    def stream_decoder(self, event_bytes_max: int = EVENT_BYTES_MAX) -> ConverseStreamDecoder:
+        return ConverseStreamDecoder(event_bytes_max)
 
     def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> ConverseStreamRenderer:
         """Usage is part of every stream, and nothing in it has a name or a time."""

@@ -35,6 +35,7 @@ from setpoint.wire.bedrock_converse.citations import citation_of
 from setpoint.wire.bedrock_converse.facts import Tier, Trace, UsageShape, usage_of
 from setpoint.wire.bedrock_converse.faults import classify_exception, is_exception
 from setpoint.wire.bedrock_converse.words import ANSWER_TOOL, DIALECT, finish_of
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 COLLECTED_BYTES_MAX = 33_554_432
 """What a stream may hold back of parts without a noun, all of them together."""
@@ -129,8 +130,8 @@ _Open = _Call | _Text | _Collected
 class ConverseStreamDecoder:
     __slots__ = ("_calls", "_collected_bytes", "_ended", "_frames", "_open", "_started", "_stop", "_stop_sequence", "_tier", "_told")
 
-    def __init__(self) -> None:
-        self._frames = FrameDecoder()
+    def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
+        self._frames = FrameDecoder(event_bytes_max)
         self._started = False
         self._ended = False
         self._calls = 0

@@ -9,10 +9,10 @@ import msgspec
 
 from setpoint.domain.faults import Fault
 from setpoint.domain.usage import Usage
-from setpoint.wire.aws_event_stream import Damaged, check_frame, damage, frame_bytes, parse_frame
+from setpoint.wire.aws_event_stream import Damaged, bounded_frame_bytes, check_frame, damage, parse_frame
 from setpoint.wire.bedrock_converse.facts import Trace, UsageShape, model_of, usage_of
-from setpoint.wire.bedrock_converse.faults import classify_exception, is_exception, render_bedrock_stream_fault
-from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
+from setpoint.wire.bedrock_converse.faults import classify_exception, is_exception
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 _HEADERS_BYTES = 256
 """Where a frame's headers are looked for; Bedrock's are some 90 bytes."""
@@ -30,11 +30,11 @@ _decode = msgspec.json.Decoder(_Event).decode
 
 
 class ConverseTap:
-    __slots__ = ("_carry", "_passing", "content_started", "done", "error", "events", "finish", "model", "usage")
+    __slots__ = ("_carry", "content_started", "done", "error", "event_bytes_max", "events", "finish", "model", "usage")
 
     def __init__(self) -> None:
         self._carry = bytearray()
-        self._passing = 0
+        self.event_bytes_max = EVENT_BYTES_MAX
         self.events = 0
         self.content_started = False
         self.usage: Usage | None = None
@@ -44,51 +44,31 @@ class ConverseTap:
         self.error: Fault | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """Whole frames, `data` itself as a rule; a frame too long to hold is passed on as it comes."""
-        if self.error is not None and not self._passing:
+        """Whole frames, `data` itself as a rule. Nothing follows an exception, or a frame that cannot be read."""
+        if self.error is not None:
             return b""
-        passed = b""
-        if self._passing:
-            passed = data[: self._passing]
-            self._passing -= len(passed)
-            data = data[len(passed) :]
         if self._carry:
             data = bytes(self._carry) + data
             self._carry.clear()
         end = self._observe(data)
         if end == len(data):
-            return passed + data if passed else data
-        if self.error is not None:
-            return passed + data[:end] + self._after(data[end:])
-        self._carry += data[end:]
-        length = self._length(data, end)
-        if length > TAP_EVENT_BYTES_MAX:
-            self._passing = length - len(self._carry)
-            self.events += 1
-            self.content_started = True
-            self._carry.clear()
-            return passed + data
-        return passed + data[:end]
+            return data
+        if self.error is None:
+            self._carry += data[end:]
+        return data[:end]
 
     def flush(self) -> bytes:
         """Half a frame is no event and is not passed on. A stop reason is as good an end as the metadata after it."""
         self._carry.clear()
-        if self.finish and self.error is None and not self._passing:
+        if self.finish and self.error is None:
             self.done = True
         return b""
-
-    @staticmethod
-    def _length(data: bytes, at: int) -> int:
-        try:
-            return frame_bytes(data, at)
-        except Damaged:
-            return 0
 
     def _observe(self, data: bytes) -> int:
         """Look at the whole frames of `data`; where they end. Stops behind an exception, and ahead of a damaged frame."""
         at = 0
         try:
-            while (length := frame_bytes(data, at)) and len(data) - at >= length:
+            while (length := bounded_frame_bytes(data, at, self.event_bytes_max)) and len(data) - at >= length:
                 self._frame(data[at : at + length])
                 at += length
                 if self.error is not None:
@@ -96,12 +76,6 @@ class ConverseTap:
         except Damaged as error:
             self.error = damage(error)
         return at
-
-    def _after(self, rest: bytes) -> bytes:
-        """Nothing follows an exception of the provider's own. A damaged frame becomes one."""
-        return (
-            b"" if self.error is None or self.error.upstream_body is not None or not rest else render_bedrock_stream_fault(self.error, "")
-        )
 
     def _frame(self, raw: bytes) -> None:
         head = raw[:_HEADERS_BYTES]

@@ -12,6 +12,7 @@ from setpoint.wire.cohere.stream_in import ChatStreamDecoder
 from setpoint.wire.cohere.stream_out import ChatStreamRenderer
 from setpoint.wire.cohere.tap import CohereTap
 from setpoint.wire.dialect import AnswerFacts, Encoded
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 
 class Cohere:
@@ -35,8 +36,8 @@ class Cohere:
     def tap(self, hide_usage: bool = False) -> CohereTap:
         return CohereTap()
 
-    def stream_decoder(self) -> ChatStreamDecoder:
-        return ChatStreamDecoder()
+    def stream_decoder(self, event_bytes_max: int = EVENT_BYTES_MAX) -> ChatStreamDecoder:
+        return ChatStreamDecoder(event_bytes_max)
 
     def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> ChatStreamRenderer:
         return ChatStreamRenderer()

@@ -13,6 +13,7 @@ from setpoint.wire.gemini.signed import NAME
 from setpoint.wire.gemini.stream_in import GeminiStreamDecoder
 from setpoint.wire.gemini.stream_out import GeminiStreamRenderer
 from setpoint.wire.gemini.tap import GeminiTap
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 
 class Gemini:
@@ -39,8 +40,8 @@ class Gemini:
         """Usage is part of every stream."""
         return GeminiTap()
 
-    def stream_decoder(self) -> GeminiStreamDecoder:
-        return GeminiStreamDecoder()
+    def stream_decoder(self, event_bytes_max: int = EVENT_BYTES_MAX) -> GeminiStreamDecoder:
+        return GeminiStreamDecoder(event_bytes_max)
 
     def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> GeminiStreamRenderer:
         return GeminiStreamRenderer(model, created_s)

@@ -12,6 +12,7 @@ from setpoint.wire.ollama.faults import classify_ollama_fault, render_ollama_fau
 from setpoint.wire.ollama.stream_in import ChatStreamDecoder
 from setpoint.wire.ollama.stream_out import ChatStreamRenderer
 from setpoint.wire.ollama.tap import OllamaTap
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 
 class Ollama:
@@ -35,8 +36,8 @@ class Ollama:
     def tap(self, hide_usage: bool = False) -> OllamaTap:
         return OllamaTap()
 
-    def stream_decoder(self) -> ChatStreamDecoder:
-        return ChatStreamDecoder()
+    def stream_decoder(self, event_bytes_max: int = EVENT_BYTES_MAX) -> ChatStreamDecoder:
+        return ChatStreamDecoder(event_bytes_max)
 
     def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> ChatStreamRenderer:
         return ChatStreamRenderer(model, created_s)

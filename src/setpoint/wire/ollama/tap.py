@@ -9,7 +9,6 @@ import msgspec
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.usage import Usage
 from setpoint.wire.bodies import is_complete_json
-from setpoint.wire.dialect import TAP_EVENT_BYTES_MAX
 from setpoint.wire.ollama.answer import decode_piece, usage_of
 from setpoint.wire.ollama.faults import classify_ollama_fault
 from setpoint.wire.ollama.ndjson import lines_of
@@ -17,12 +16,12 @@ from setpoint.wire.sse import EVENT_BYTES_MAX
 
 
 class OllamaTap:
-    __slots__ = ("_blind_bytes", "_carry", "content_started", "done", "error", "events", "finish", "model", "usage")
+    __slots__ = ("_carry", "content_started", "done", "error", "event_bytes_max", "events", "finish", "model", "usage")
 
     def __init__(self) -> None:
         self._carry = bytearray()
-        self._blind_bytes = 0
-        """Bytes passed on of a line too long to look into."""
+        self.event_bytes_max = EVENT_BYTES_MAX
+        """Lowered by a route that wants it; -1 behind a line that was too long."""
         self.events = 0
         self.content_started = False
         self.usage: Usage | None = None
@@ -32,18 +31,25 @@ class OllamaTap:
         self.error: Fault | None = None
 
     def feed(self, data: bytes) -> bytes:
-        if not self._carry and not self._blind_bytes and data.endswith(b"\n"):
+        most = self.event_bytes_max
+        if not self._carry and data.endswith(b"\n") and len(data) <= most:
             self._observe(data)
             return data
+        if most < 0:
+            return b""
         end = data.rfind(b"\n") + 1
-        if self._blind_bytes:
-            return self._feed_blind(data, end)
-        if not end:
-            self._carry += data
-            return self._go_blind() if len(self._carry) > TAP_EVENT_BYTES_MAX else b""
-        region = bytes(self._carry) + data[:end]
-        self._carry[:] = data[end:]
-        self._observe(region)
+        region = b""
+        if end:
+            region = bytes(self._carry) + data[:end]
+            self._carry.clear()
+            if len(region) > most:
+                region = self._up_to_the_first_over(region, most)
+            self._observe(region)
+        self._carry += data[end:]
+        if len(self._carry) > most:
+            self._carry.clear()
+            self.event_bytes_max = -1
+            self.error = self.error or Fault(FaultKind.upstream_server, f"The provider sent a line of more than {most} bytes.")
         return region
 
     def flush(self) -> bytes:
@@ -55,25 +61,14 @@ class OllamaTap:
         self._observe(rest)
         return rest if self.done else rest + b"\n"
 
-    def _go_blind(self) -> bytes:
-        held = bytes(self._carry)
-        self._carry.clear()
-        self._blind_bytes = len(held)
-        return held
-
-    def _feed_blind(self, data: bytes, end: int) -> bytes:
-        """Inside a line that is passed on as it comes; it is over at the first line end."""
-        at = data.find(b"\n") + 1
-        if not at:
-            self._blind_bytes += len(data)
-            if self._blind_bytes > EVENT_BYTES_MAX:
-                self.error = self.error or Fault(FaultKind.upstream_server, "The provider sent a line that is too long.")
-            return data
-        self._blind_bytes = 0
-        self.events += 1
-        self._observe(data[at:end])
-        self._carry[:] = data[end:]
-        return data[:end]
+    def _up_to_the_first_over(self, region: bytes, most: int) -> bytes:
+        good = 0
+        for line in region.split(b"\n"):
+            if len(line) >= most:
+                self._carry += line + b"\n"
+                break
+            good += len(line) + 1
+        return region[:good]
 
     def _observe(self, region: bytes) -> None:
         if self.content_started and b'"error"' not in region and b'"done":true' not in region:

@@ -12,6 +12,7 @@ from setpoint.wire.openai_chat.stream_in import ChatStreamDecoder
 from setpoint.wire.openai_chat.stream_out import ChatStreamRenderer
 from setpoint.wire.openai_chat.tap import ChatTap
 from setpoint.wire.openai_faults import classify_openai_fault, render_openai_fault, render_openai_stream_fault
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 
 class OpenAIChat:
@@ -35,8 +36,8 @@ class OpenAIChat:
     def tap(self, hide_usage: bool = False) -> ChatTap:
         return ChatTap(hide_usage)
 
-    def stream_decoder(self) -> ChatStreamDecoder:
-        return ChatStreamDecoder()
+    def stream_decoder(self, event_bytes_max: int = EVENT_BYTES_MAX) -> ChatStreamDecoder:
+        return ChatStreamDecoder(event_bytes_max)
 
     def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> ChatStreamRenderer:
         return ChatStreamRenderer(model, created_s, include_usage)

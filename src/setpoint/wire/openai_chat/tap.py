@@ -41,7 +41,7 @@ class ChatTap(Tap):
             self._mould_bytes
             and data.startswith(self._head)
             and data.endswith(self._tail)
-            and self._mould_bytes <= len(data)
+            and self._mould_bytes <= len(data) <= self.event_bytes_max
             and not self._carry
         ):
             text = data[len(self._head) : -len(self._tail)]
@@ -50,10 +50,10 @@ class ChatTap(Tap):
                 return self._head + text + self._shown_tail if self._hide_usage else data
         if not self._hide_usage:
             return super().feed(data)
-        if not self._carry and data.endswith(b"\n\n") and b"\r" not in data:
+        if not self._carry and data.endswith(b"\n\n") and b"\r" not in data and len(data) <= self.event_bytes_max:
             plain = self._observe(data)
             return data.replace(_NULL, b"") if plain else _hide(data)
-        return self._feed_cut(data)
+        return self._shown(self._collect(data))
 
     def _shown(self, region: bytes) -> bytes:
         return _hide(region) if self._hide_usage else region

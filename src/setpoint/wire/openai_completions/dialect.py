@@ -12,6 +12,7 @@ from setpoint.wire.openai_completions.stream_in import CompletionStreamDecoder
 from setpoint.wire.openai_completions.stream_out import CompletionStreamRenderer
 from setpoint.wire.openai_completions.tap import CompletionsTap
 from setpoint.wire.openai_faults import classify_openai_fault, render_openai_fault, render_openai_stream_fault
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 
 class OpenAICompletions:
@@ -35,8 +36,8 @@ class OpenAICompletions:
     def tap(self, hide_usage: bool = False) -> CompletionsTap:
         return CompletionsTap(hide_usage)
 
-    def stream_decoder(self) -> CompletionStreamDecoder:
-        return CompletionStreamDecoder()
+    def stream_decoder(self, event_bytes_max: int = EVENT_BYTES_MAX) -> CompletionStreamDecoder:
+        return CompletionStreamDecoder(event_bytes_max)
 
     def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> CompletionStreamRenderer:
         return CompletionStreamRenderer(model, created_s, include_usage)

@@ -22,10 +22,10 @@ class CompletionsTap(Tap):
     def feed(self, data: bytes) -> bytes:
         if not self._hide_usage:
             return super().feed(data)
-        if not self._carry and data.endswith(b"\n\n") and b"\r" not in data:
+        if not self._carry and data.endswith(b"\n\n") and b"\r" not in data and len(data) <= self.event_bytes_max:
             self._observe(data)
             return _hide(data)
-        return self._feed_cut(data)
+        return self._shown(self._collect(data))
 
     def _shown(self, region: bytes) -> bytes:
         return _hide(region) if self._hide_usage else region

@@ -14,6 +14,7 @@ from setpoint.wire.openai_responses.stream_in import ResponsesStreamDecoder
 from setpoint.wire.openai_responses.stream_out import ResponsesStreamRenderer
 from setpoint.wire.openai_responses.tap import ResponsesTap
 from setpoint.wire.openai_responses.words import NAME
+from setpoint.wire.sse import EVENT_BYTES_MAX
 
 
 class OpenAIResponses:
@@ -38,8 +39,8 @@ class OpenAIResponses:
         """Usage is part of every stream here, asked for or not; there is nothing to hide."""
         return ResponsesTap()
 
-    def stream_decoder(self) -> ResponsesStreamDecoder:
-        return ResponsesStreamDecoder()
+    def stream_decoder(self, event_bytes_max: int = EVENT_BYTES_MAX) -> ResponsesStreamDecoder:
+        return ResponsesStreamDecoder(event_bytes_max)
 
     def stream_renderer(self, model: str, created_s: int, include_usage: bool, asked: bytes = b"") -> ResponsesStreamRenderer:
         return ResponsesStreamRenderer(model, created_s, asked)
