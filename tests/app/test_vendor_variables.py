@@ -270,7 +270,7 @@ def test_nothing_secret_is_shown(tmp_path: Path) -> None:
     shown = repr(settings_of(environ)) + repr(draft_of(settings_of(environ), "s", {}))
     for secret in ("se/cret", "t-secret", "PRIVATE KEY"):
         assert secret not in shown
-    assert len(CREDENTIALS) == 4
+    assert len(CREDENTIALS) == 5
 
 
 def test_a_capability_and_a_further_dialect_reach_the_plan() -> None:

@@ -87,6 +87,7 @@ def _route(model: str, route: str | list[str] | RouteSettings, settings: Setting
         retries=route.retries if isinstance(route.retries, Retries) else RETRY_PRESETS[route.retries],
         cache=route.cache or CachePolicy(settings.cache.mode, settings.cache.ttl_s),
         untranslated=route.untranslated,
+        hedge=route.hedge,
         long_by_itself=route.timeouts == "auto",
         stream=route.stream,
         on_client_gone=route.on_client_gone,

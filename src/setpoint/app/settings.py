@@ -22,6 +22,8 @@ from setpoint.domain.plan import (
     BreakerLimits,
     CachePolicy,
     DialectName,
+    HealthProbe,
+    Hedge,
     Hosting,
     Limits,
     Priority,
@@ -80,6 +82,14 @@ class StatedPrice(msgspec.Struct, frozen=True):
     cache_write: Seconds | None = None
 
 
+class StatedKey(msgspec.Struct, frozen=True):
+    """One of several keys. Without a label it is called by its number, from 1."""
+
+    key: Secret | None = None
+    label: str = ""
+    weight: float = 1.0
+
+
 class Provider(msgspec.Struct, frozen=True):
     """An upstream: an endpoint and a credential. What is left out comes from the preset, which the name chooses by itself."""
 
@@ -88,6 +98,8 @@ class Provider(msgspec.Struct, frozen=True):
     dialect: DialectName | None = None
     base_url: str | None = None
     api_key: Secret | None = None
+    api_keys: tuple[StatedKey, ...] = ()
+    """Several, used in turn, instead of `api_key`. A text stands for a key without a label."""
     access_key_id: Secret | None = None
     secret_access_key: Secret | None = None
     session_token: Secret | None = None
@@ -103,6 +115,7 @@ class Provider(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     connections_max: int = 1024
     breaker: BreakerLimits = BreakerLimits()
+    probe: HealthProbe | None = None
     ca_file: str | None = None
     prices: dict[str, StatedPrice] = {}
     """By model name at this provider."""
@@ -128,6 +141,7 @@ class RouteSettings(msgspec.Struct, frozen=True):
     """None: as the section `cache` says."""
     untranslated: Literal["report", "refuse"] = "report"
     """What to do when a target's dialect cannot say all that was asked."""
+    hedge: Hedge | None = None
     stream: StreamLimits = StreamLimits()
     on_client_gone: Literal["abort", "drain"] = "abort"
     continuation: Literal["off", "auto"] = "off"
@@ -283,6 +297,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], overrides: Iter
     _lay_overrides(reading, overrides, profile)
     resolve(reading, environ, folder)
     notices += lay_vendors(reading, environ)
+    _spell_out_keys(reading.tree)
     sections = _with_capabilities(decode_struct(Sections, reading.tree, "", reading), reading.tree)
     reading.problems.extend(_cross_problems(sections, folder))
     if reading.problems:
@@ -297,6 +312,13 @@ def _translate(reading: Reading) -> list[str]:
     for where, what in made.wrong:
         reading.complain(where, what)
     return made.notices
+
+
+def _spell_out_keys(tree: Tree) -> None:
+    providers = tree.get("providers")
+    for entry in providers.values() if isinstance(providers, dict) else ():
+        if isinstance(entry, dict) and isinstance(keys := entry.get("api_keys"), list):
+            entry["api_keys"] = [{"key": key} if isinstance(key, str) else key for key in keys]
 
 
 def _lay_environment(reading: Reading, environ: Mapping[str, str]) -> None:
@@ -339,6 +361,8 @@ def _cross_problems(settings: Sections, folder: Path) -> Iterable[Problem]:
         if name == "sim" and msgspec.structs.replace(provider, enabled=True) != Provider():
             yield Problem(f"providers.{name}", "takes nothing but `enabled`; address and prices of the simulated models are their own")
         yield from _aws_problems(name, provider)
+        if provider.api_key is not None and provider.api_keys:
+            yield Problem(f"providers.{name}.api_keys", "stands beside api_key; write all keys into api_keys")
         if provider.ca_file is not None and not (folder / Path(provider.ca_file).expanduser()).is_file():
             yield Problem(f"providers.{name}.ca_file", f"there is no file {provider.ca_file}")
     tls = settings.server.tls

@@ -2,7 +2,7 @@
 
 from setpoint.app.presets import Preset
 from setpoint.app.settings import Provider, capabilities_of, hosting_of, preset_of
-from setpoint.control.draft import UpstreamDraft
+from setpoint.control.draft import KeyDraft, UpstreamDraft
 from setpoint.domain.plan import AuthStyle, Hosting
 from setpoint.wire.aws_keys import AwsKeys, write_aws_keys
 from setpoint.wire.google_token import read_account
@@ -32,10 +32,12 @@ def upstream_of(name: str, provider: Provider, own_socket: str | None = None) ->
         unix_path=provider.unix_path or (None if provider.base_url else own_socket),
         auth=auth,
         api_key=secret,
+        keys=_keys(provider),
         key_hint=preset.key_variables[0] if preset.key_variables else "",
         headers=tuple(provider.headers.items()),
         connections_max=provider.connections_max,
         breaker=provider.breaker,
+        probe=provider.probe,
         ca_file=provider.ca_file,
         wildcards=preset.wildcards,
         also=provider.also if provider.also is not None else (preset.also if dialect == preset.dialect else ()),
@@ -73,7 +75,8 @@ def _region(provider: Provider, hosting: Hosting) -> str:
 
 def _credential(provider: Provider, preset: Preset) -> tuple[AuthStyle, str | None]:
     """How it authenticates, with what. At the clouds the form of the credential tells."""
-    key = provider.api_key.reveal() if provider.api_key else None
+    keys = _keys(provider)
+    key = provider.api_key.reveal() if provider.api_key else keys[0].key if keys else None
     style = preset.auth
     if style == "aws" and provider.access_key_id and provider.secret_access_key:
         token = provider.session_token.reveal() if provider.session_token else None
@@ -85,6 +88,13 @@ def _credential(provider: Provider, preset: Preset) -> tuple[AuthStyle, str | No
     elif style == "none" and key:
         style = "bearer"
     return provider.auth or style, key
+
+
+def _keys(provider: Provider) -> tuple[KeyDraft, ...]:
+    return tuple(
+        KeyDraft(each.label or str(number), each.key.reveal() if each.key else "", each.weight)
+        for number, each in enumerate(provider.api_keys, 1)
+    )
 
 
 def _project_of(account: str | None) -> str:

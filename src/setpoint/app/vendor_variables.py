@@ -13,7 +13,7 @@ from setpoint.app.layers import Reading, Tree
 from setpoint.app.presets import PRESETS
 from setpoint.wire.google_token import read_account
 
-CREDENTIALS = ("api_key", "access_key_id", "secret_access_key", "session_token")
+CREDENTIALS = ("api_key", "api_keys", "access_key_id", "secret_access_key", "session_token")
 """The members that make up a credential; one that is written is never completed from elsewhere."""
 _PART = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 

@@ -14,12 +14,14 @@ import msgspec
 
 from setpoint.control.clouds import base_path, cloud_problems, secret_problems
 from setpoint.control.draft import Draft, Problem, UpstreamDraft
-from setpoint.domain.plan import AuthStyle, Plan, PriceBook, PriceRule, Route, StreamLimits, Target, Upstream
+from setpoint.control.key_problems import key_problems
+from setpoint.domain.plan import AuthStyle, Plan, PriceBook, PriceRule, Route, SealedKey, StreamLimits, Target, Upstream
 
 UPSTREAMS_MAX = 1_000
 ROUTES_MAX = 10_000
 TARGETS_MAX = 64
 HEADERS_MAX = 32
+PROBE_EVERY_S_MIN = 1.0
 STREAM_BYTES_MIN = 64
 """Below this a write or a delta would be all framing."""
 
@@ -69,11 +71,15 @@ def reseal(before: Plan, seal: Seal, unseal: Unseal) -> Seal:
     Sealing twice never gives the same bytes. Without this every publication would change every upstream, and workers would drop their
     warm connections and what they learned of it.
     """
-    sealed_before = {upstream.name: upstream.api_key_sealed for upstream in before.upstreams}
+    sealed_before: dict[str, list[bytes]] = {}
+    for upstream in before.upstreams:
+        sealed_before[upstream.name] = [key.sealed for key in upstream.keys]
+        if upstream.api_key_sealed is not None:
+            sealed_before[upstream.name].append(upstream.api_key_sealed)
 
     def seal_if_changed(name: str, credential: str) -> bytes:
-        sealed = sealed_before.get(name)
-        return sealed if sealed is not None and unseal(name, sealed) == credential else seal(name, credential)
+        kept = next((sealed for sealed in sealed_before.get(name, ()) if unseal(name, sealed) == credential), None)
+        return kept if kept is not None else seal(name, credential)
 
     return seal_if_changed
 
@@ -113,6 +119,11 @@ def _upstream_problems(upstream: UpstreamDraft) -> Iterable[Problem]:
     if upstream.breaker.failures < 1 or upstream.breaker.successes < 1 or upstream.breaker.open_s <= 0:
         yield Problem(f"{where}.breaker", "failures and successes must be at least 1, and open_s more than 0")
     yield from _header_problems(where, upstream.headers)
+    yield from key_problems(where, upstream)
+    probe = upstream.probe
+    if probe is not None and not (probe.every_s >= PROBE_EVERY_S_MIN and re.fullmatch(r"/[!-~]*", probe.path)):
+        what = f"is like {{every_s: 30, path: /models}}: every_s at least {PROBE_EVERY_S_MIN:g}, and a path from / on"
+        yield Problem(f"{where}.probe", what)
 
 
 def _address_problems(where: str, base_url: str) -> Iterable[Problem]:
@@ -168,8 +179,23 @@ def _timing_problems(where: str, route: Route) -> Iterable[Problem]:
         yield Problem(f"{where}.retries.attempts", "must be between 1 (no retry) and 20")
     if route.retries.base_s < 0 or route.retries.factor < 1 or route.retries.cap_s < 0:
         yield Problem(f"{where}.retries", "base_s and cap_s must not be negative, and factor at least 1")
+    if route.retries.total_s is not None and route.retries.total_s <= 0:
+        yield Problem(f"{where}.retries.total_s", "must be more than 0")
+    yield from _hedge_problems(where, route)
     if route.cache.ttl_s <= 0:
         yield Problem(f"{where}.cache.ttl_s", "must be more than 0; to switch caching off write `mode: off`")
+
+
+def _hedge_problems(where: str, route: Route) -> Iterable[Problem]:
+    hedge = route.hedge
+    if hedge is None:
+        return
+    if not isinstance(hedge.after_s, str) and not 0 < hedge.after_s < math.inf:
+        yield Problem(f"{where}.hedge.after_s", "must be more than 0 seconds, or p50, p90, p95 or p99")
+    if not 0 < hedge.max_ratio <= 1:
+        yield Problem(f"{where}.hedge.max_ratio", "must be more than 0 and at most 1: the part of the requests that may be asked twice")
+    if route.retries.attempts < 2:
+        yield Problem(f"{where}.hedge", "needs retries.attempts of at least 2: the second call counts among them")
 
 
 def _limit_problems(draft: Draft) -> Iterable[Problem]:
@@ -215,7 +241,9 @@ def _upstream(draft: UpstreamDraft, seal: Seal) -> Upstream:
         tls=tls,
         base_path=base_path(draft, parts.path),
         auth=draft.auth,
-        api_key_sealed=seal(draft.name, draft.api_key) if draft.api_key and draft.auth != "none" else None,
+        api_key_sealed=seal(draft.name, draft.api_key) if draft.api_key and draft.auth != "none" and not draft.keys else None,
+        keys=tuple(SealedKey(key.label, seal(draft.name, key.key), key.weight) for key in draft.keys) if draft.auth != "none" else (),
+        probe=draft.probe,
         unix_path=draft.unix_path,
         headers=draft.headers,
         connections_max=draft.connections_max,

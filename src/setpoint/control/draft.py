@@ -10,7 +10,7 @@ import msgspec
 
 from setpoint.domain.capabilities import STANDARD, Capabilities
 from setpoint.domain.money import Price
-from setpoint.domain.plan import AuthStyle, BreakerLimits, CachePolicy, Capture, DialectName, Hosting, Limits, RoleLimit, Route
+from setpoint.domain.plan import AuthStyle, BreakerLimits, CachePolicy, Capture, DialectName, HealthProbe, Hosting, Limits, RoleLimit, Route
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -21,6 +21,15 @@ class Problem(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDraft:
+    """One of several credentials of an upstream."""
+
+    label: str
+    key: str = field(repr=False)
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,8 @@ class UpstreamDraft:
     auth: AuthStyle = "bearer"
     api_key: str | None = field(default=None, repr=False)
     """With auth aws a JSON object (`wire.aws_keys`), with google the JSON of an account (`wire.google_token`)."""
+    keys: tuple[KeyDraft, ...] = ()
+    """Several, used in turn; `api_key` then is the first of them."""
     key_hint: str = ""
     """How its credential usually is given: the name of an environment variable."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -48,6 +59,7 @@ class UpstreamDraft:
     region: str = ""
     project: str = ""
     api_version: str = ""
+    probe: HealthProbe | None = None
 
 
 @dataclass(frozen=True, slots=True)
