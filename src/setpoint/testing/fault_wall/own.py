@@ -16,8 +16,8 @@ from setpoint.testing.gateway import RunningGateway, TestKey, running_gateway
 from setpoint.testing.plans import NEVER_OPEN, PATIENT_TIMEOUTS, PRICES, PROVIDER
 
 SPOKEN: tuple[UpstreamDialect, ...] = tuple(dialect for dialect in UPSTREAM_DIALECTS if dialect in DIALECTS)
-SHORT_TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=0.3, idle_s=0.3, unary_total_s=10.0, stream_total_s=10.0)
-"""For cells that stall; a spare that answers late on a busy machine has the whole of it."""
+SHORT_TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=0.5, idle_s=0.5, unary_total_s=10.0, stream_total_s=10.0)
+"""For cells that stall; a spare that answers late on a busy machine has all of it."""
 RETRIES = Retries(attempts=2, base_s=0.001, factor=1.0, cap_s=0.002)
 NO_LIMIT = 1_000_000_000
 
