@@ -130,6 +130,8 @@ class RecordingLane:
 
     def closed(self, connection: ClientConnection) -> None: ...
 
+    def at_head(self, connection: ClientConnection, request: Request) -> None: ...
+
     def next_turn(self, callback: Callable[[], None]) -> None:
         self.later.append(callback)
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.gateway.network import VirtualLoop, Wire, virtual_loop
 
+from setpoint.domain.faults import Fault
 from setpoint.domain.plan import Limits
 from setpoint.gateway import server
 from setpoint.gateway.deadlines import Deadlines
@@ -56,6 +57,7 @@ class Lane:
         self.body_bytes_held = 0
         self.full = False
         self.eager = False
+        self.busy: Fault | None = None
         self.loop = loop
         self.connections: list[ClientConnection] = []
         self.waiting: list[tuple[ClientConnection, Request]] = []
@@ -76,6 +78,9 @@ class Lane:
         self.waiting.append((connection, request))
         if self.eager:
             self.answer()
+
+    def at_head(self, connection: ClientConnection, request: Request) -> Fault | None:
+        return self.busy
 
     def answer(self, data: bytes | None = None) -> Request:
         connection, request = self.waiting.pop(0)

@@ -181,7 +181,7 @@ class World:
         meter = Meter(self.page)
         self.turn = Turn(self.sink, loop.call_soon, meter.records, meter.records_lost)
         self.lane = GatewayLane(
-            loop, self.clock, self.deadlines, self.turn, RequestIds(bytes), meter, published, Log("test", write=self.log.append)
+            loop, self.clock, self.deadlines, self.turn, RequestIds(bytes), meter, published, Log("test", write=self.log.append), draws
         )
         limits = plan.limits
         self.store: MemoryResponseCache[CachedAnswer] = MemoryResponseCache(limits.cache_bytes_max, limits.cache_entry_bytes_max)

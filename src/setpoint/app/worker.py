@@ -36,6 +36,7 @@ from setpoint.gateway.local import Local
 from setpoint.gateway.meter import Meter
 from setpoint.gateway.observing import observed
 from setpoint.gateway.plan_swap import Workshop, upstream_tls
+from setpoint.gateway.probes import HealthProbes
 from setpoint.gateway.published import Published
 from setpoint.gateway.server import ClientConnection
 from setpoint.gateway.spool import SpoolWriter
@@ -57,6 +58,7 @@ from setpoint.runtime.clock import SystemClock
 from setpoint.runtime.log import Log
 from setpoint.wire import gauge_page as at
 from setpoint.wire.prometheus_text import render_prometheus
+from setpoint.wire.standing import render_standings
 
 POLL_S = 0.25
 """How often CURRENT is looked at: the bound on how long a publication or a revocation can take to reach this worker."""
@@ -108,7 +110,10 @@ class GatewayWorker:
         self._workshop.adopt(published)
         self._meter = meter = Meter(page)
         self._turn = Turn(self._spool, loop.call_soon, meter.records, meter.records_lost)
-        self.lane = GatewayLane(loop, clock, self._deadlines, self._turn, RequestIds(os.urandom), meter, published, self._log)
+        self._uniform = random.Random(os.urandom(16)).random
+        self.lane = GatewayLane(
+            loop, clock, self._deadlines, self._turn, RequestIds(os.urandom), meter, published, self._log, self._uniform
+        )
         limits = published.plan.limits
         self._cache: MemoryResponseCache[CachedAnswer] = MemoryResponseCache(limits.cache_bytes_max, limits.cache_entry_bytes_max)
         self._engine_path = socket_path(context.data_dir, "engine.sock")
@@ -116,6 +121,7 @@ class GatewayWorker:
         local = Local(self._uptime_s, self._metrics_text, self._is_engine_up, lambda: self.lane.draining)
         self.lane.elsewhere = Switch(self.lane, local, EngineDoor(self.lane, self._engine_pool, loop), self._wall_s)
         self.lane.handle = record(self._stages(), self.lane.finish, self.lane.on_bug)
+        self._probes = HealthProbes(self._deadlines, random.random)
         self._servers: list[asyncio.Server] = []
         self._last_ones: set[asyncio.Task[object]] = set()
         self._drained = asyncio.Event()
@@ -126,8 +132,7 @@ class GatewayWorker:
 
     def _stages(self) -> Handler:
         """The order an exchange passes. `record` is around all of it."""
-        lane, now_s, meter = self.lane, self._deadlines.now_s, self._meter
-        uniform = random.Random(os.urandom(16)).random
+        lane, now_s, meter, uniform = self.lane, self._deadlines.now_s, self._meter, self._uniform
         attempt = Attempt(
             observed(Calling(lane.commit, self._clock.mono_ns, self._wall_s).call, self._clock.mono_ns, now_s),
             self._deadlines,
@@ -157,6 +162,7 @@ class GatewayWorker:
         for listener in context.listeners:
             self._servers.append(await self._listen(listener))
         self._loop.add_reader(context.ctl.fileno(), self._hear)
+        self._probes.follow(self.lane.published.lines.values())
         self._tell("ready")
         self._tell(f"acked {self._loaded.current.epoch}-{self._loaded.current.version}")
         self._tick()
@@ -242,6 +248,8 @@ class GatewayWorker:
         page[at.UPSTREAM_CONNECTIONS] = self._workshop.connections()
         page[at.QUEUED] = self._workshop.waiting()
         page[at.OPEN_BREAKERS] = self._workshop.open_breakers()
+        for place, line in zip(range(at.STANDINGS_MAX), lane.published.lines.values(), strict=False):
+            page[at.STANDINGS + place] = line.standing(now_s).packed()
         page[at.BODY_BYTES_HELD] = lane.body_bytes_held
         page[at.HELD_BYTES] = self._held_bytes
         page[at.STANDING_DELAY_NS] = int(lane.admission.standing_s * 1e9)
@@ -299,6 +307,8 @@ class GatewayWorker:
         self._loaded = loaded
         self._workshop.adopt(published)
         self.lane.take_over(published)
+        if not self.lane.draining:
+            self._probes.follow(published.lines.values())
 
     # ---- the supervisor
 
@@ -337,6 +347,7 @@ class GatewayWorker:
         if self.lane.draining:
             return
         self.lane.draining = True
+        self._probes.stop()
         held = [(listener, listener.sock.dup()) for listener in self._context.listeners]
         for server in self._servers:
             server.close()
@@ -374,7 +385,9 @@ class GatewayWorker:
         return (self._clock.wall_ns() - self._context.started_ns) / 1e9
 
     def _metrics_text(self) -> str:
-        text = render_prometheus(self._gauges.seen())
+        seen, plan = self._gauges.seen(), self.lane.published.plan
+        upstreams = [(upstream.name, upstream.provider) for upstream in plan.upstreams]
+        text = render_prometheus(seen) + render_standings(seen, upstreams, plan.epoch, plan.version)
         try:
             return text + self._folded.read_text()
         except OSError:

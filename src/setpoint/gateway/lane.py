@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from random import Random
 from typing import Protocol
 
 from setpoint.domain.faults import Fault, FaultKind
@@ -64,6 +63,7 @@ class GatewayLane:
         meter: Meter,
         published: Published,
         log: Log,
+        uniform: Callable[[], float],
     ) -> None:
         self._clock = clock
         self._turn = turn
@@ -80,7 +80,7 @@ class GatewayLane:
         self.in_flight = 0
         self.started = 0
         """Exchanges that ever began."""
-        self.admission = Admission(Random().random, published.plan.limits.delay_max_s)
+        self.admission = Admission(uniform, published.plan.limits.delay_max_s)
         self._shedding = Shedding(self.admission, meter, self.refuse)
         self._probe = Probe(self.admission, loop, lambda: clock.mono_ns() / 1e9, lambda: self.in_flight, lambda: self.started)
         self.connections: set[ClientConnection] = set()

@@ -23,6 +23,7 @@ from setpoint.gateway.upstream import Pool
 from setpoint.kit.breaker import Breaker
 from setpoint.ports.snapshots import Keys
 from setpoint.runtime.clock import rfc3339
+from setpoint.wire.standing import UNSEEN, Standing
 
 MEMO_MAX = 10_000
 """Entries of each memo; at the limit it is emptied, because what is asked now is soon asked again. Only circuits are not: see `Line`."""
@@ -61,7 +62,7 @@ class Caller:
 class Line:
     """An upstream as this worker reaches it: its pool, its breakers, and the head of a request to it made ready."""
 
-    __slots__ = ("credential", "ill", "keys", "pool", "upstream", "_breakers", "_heads", "_secret", "_tracks")
+    __slots__ = ("credential", "health", "ill", "keys", "pool", "upstream", "_breakers", "_heads", "_secret", "_tracks")
 
     def __init__(
         self, upstream: Upstream, pool: Pool, secret: bytes, credential: Credential | None = None, keys: KeyPool | None = None
@@ -71,6 +72,7 @@ class Line:
         self.keys = keys
         self.ill = False
         """Its health probe fails."""
+        self.health = UNSEEN
         self.pool = pool
         self.credential = credential
         self._secret = secret
@@ -107,6 +109,11 @@ class Line:
     def breakers(self) -> Iterator[tuple[str, str, Breaker]]:
         for (path, model), breaker in self._breakers.items():
             yield path, model, breaker
+
+    def standing(self, now_s: float) -> Standing:
+        """As metrics show it."""
+        keys = (0, 0, 0) if self.keys is None else self.keys.states(now_s)
+        return Standing(keys, self.health, sum(1 for breaker in self._breakers.values() if breaker.state))
 
     def head(self, path: str, key: ProviderKey | None = None) -> bytes:
         """The head of a POST of JSON to `path`, up to where the exchange's own headers follow."""

@@ -102,5 +102,10 @@ class Relay:
         return b"".join(self._kept)[: self._kept_max]
 
     @property
+    def held_bytes(self) -> int:
+        """What this keeps in memory."""
+        return self._kept_bytes + (0 if self._state == FLOWING else self.bytes)
+
+    @property
     def kept_whole(self) -> bool:
         return self._kept_bytes == self.bytes and self._kept_bytes <= self._kept_max

@@ -44,6 +44,12 @@ _TCP_INFO_BYTES = 128
 FRAMING_SHARE_MAX = 8
 """Bytes on the wire per byte of a chunked body, beyond which somebody sends chunk extensions or trailers instead of a body."""
 ENDLESS = 1 << 62
+EARLY_BYTES = 65_536
+"""A request with a longer body is refused at its head, when the worker is overloaded: its body is not read at all."""
+LOOK_S = 0.5
+"""How often a connection that is not read, because its client sent ahead, is looked at: has the client left?"""
+_GONE_STATES = frozenset({7, 8, 9, 11})
+"""TCP_CLOSE, TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_CLOSING of Linux' tcp_states.h: the other side has closed, or reset."""
 
 NEW, HEAD, BODY, OVER = range(4)
 """How far the request being read has come; OVER: nothing more is read from this connection."""
@@ -66,7 +72,20 @@ class Request:
     `fault` is set when the request was refused while it was read; such a request is never looked at further.
     """
 
-    __slots__ = ("body", "fault", "headers", "http10", "keep_alive", "method", "pieces", "repeated", "size", "target", "upgrade")
+    __slots__ = (
+        "admitted",
+        "body",
+        "fault",
+        "headers",
+        "http10",
+        "keep_alive",
+        "method",
+        "pieces",
+        "repeated",
+        "size",
+        "target",
+        "upgrade",
+    )
 
     def __init__(self) -> None:
         self.method = b""
@@ -80,6 +99,8 @@ class Request:
         self.keep_alive = True
         self.http10 = False
         self.upgrade = False
+        self.admitted = False
+        """Let in already, when only its head was here."""
 
 
 class Splice(Protocol):
@@ -114,6 +135,8 @@ class Lane(Protocol):
 
     def dispatch(self, connection: "ClientConnection", request: Request) -> None: ...
 
+    def at_head(self, connection: "ClientConnection", request: Request) -> Fault | None: ...
+
     def next_turn(self, callback: Callable[[], None]) -> None: ...
 
 
@@ -142,12 +165,21 @@ def acknowledged_bytes(transport: asyncio.Transport) -> int:
     return int.from_bytes(info[_ACKED_AT : _ACKED_AT + 8], sys.byteorder)
 
 
+def has_left(transport: asyncio.Transport) -> bool:
+    """Whether the other side has closed or reset this connection, without reading what lies before that (`tcpi_state` of TCP_INFO)."""
+    try:
+        info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    except (OSError, AttributeError):
+        return False  # not TCP: nothing is known, so it is there
+    return info[0] in _GONE_STATES
+
+
 class ClientConnection(asyncio.Protocol):
     """See the module's text. One instance per accepted connection."""
 
     __slots__ = (
         "_active", "_awaited", "_choked", "_deadline", "_fields", "_head_bytes", "_held", "_lane", "_parser", "_queue", "_request",
-        "_stage", "_transport", "_unsent", "chunked", "lost", "peer", "purpose", "spliced", "tls", "work",
+        "_resting", "_stage", "_transport", "_unsent", "chunked", "lost", "peer", "purpose", "spliced", "tls", "work",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, purpose: str, *, tls: bool) -> None:
@@ -166,6 +198,7 @@ class ClientConnection(asyncio.Protocol):
         self._queue: deque[Request] = deque()
         self._active: Request | None = None
         self._held = b""
+        self._resting = False
         self._deadline: Deadline = lane.deadlines.timer(self._on_deadline)
         self.work: Work | None = None
         self.chunked = True
@@ -187,9 +220,11 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.spliced is not None:
             self.spliced.from_client(data)
-        elif self._active is not None or self._held or self._choked:
+        elif self._active is not None or self._held or self._choked or self._resting:
             self._held += data
             self._transport.pause_reading()  # type: ignore[union-attr]  # open, or nothing would be received
+            if self._active is not None:
+                self._deadline.set(self._lane.deadlines.now_s() + LOOK_S)
         elif self._stage != OVER:
             self._feed(data)
 
@@ -285,9 +320,8 @@ class ClientConnection(asyncio.Protocol):
                 raise Refusal(Fault(FaultKind.bad_request, "The request has no Host header (RFC 9112 section 3.2)."))
         elif request.repeated and any(name == b"host" for name, _ in request.repeated):
             raise Refusal(Fault(FaultKind.bad_request, "The request has more than one Host header (RFC 9112 section 3.2)."))
-        limits = self._lane.limits
-        if (length := headers.get(b"content-length")) is not None and length.isdigit() and int(length) > limits.body_bytes_max:
-            raise Refusal(self._body_too_large())
+        if (length := headers.get(b"content-length")) is not None and length.isdigit():
+            self._check_length(int(length), request)
         self._stage = BODY
         self._head_bytes = 0
         if b"transfer-encoding" in headers:
@@ -297,6 +331,13 @@ class ClientConnection(asyncio.Protocol):
                 raise Refusal(Fault(FaultKind.bad_request, "Only 'Expect: 100-continue' can be met."), 417)
             if self._active is None and not self._queue and not request.http10:
                 self.write(CONTINUE)
+
+    def _check_length(self, length: int, request: Request) -> None:
+        """A body is announced: it may be too large, or come at a bad time."""
+        if length > self._lane.limits.body_bytes_max:
+            raise Refusal(self._body_too_large())
+        if length > EARLY_BYTES and (fault := self._lane.at_head(self, request)) is not None:
+            raise Refusal(fault)
 
     def on_body(self, data: bytes) -> None:
         request = self._request
@@ -388,12 +429,38 @@ class ClientConnection(asyncio.Protocol):
             self._hurry(transport, now_s)
             return
         if self._active is not None:
-            return
-        if self._stage in (HEAD, BODY):
+            self._look(now_s)
+        elif self._resting:
+            self._wake()
+        elif self._stage in (HEAD, BODY):
             part = "head" if self._stage == HEAD else "body"
             self._refuse(Refusal(Fault(FaultKind.request_timeout, f"The request's {part} did not arrive in time.")))
         else:
             self.close()
+
+    def _look(self, now_s: float) -> None:
+        """A client that sent ahead is not read, so its leaving would not be noticed either."""
+        if not self._held or self._transport is None:
+            return
+        if has_left(self._transport):
+            self._transport.abort()
+        else:
+            self._deadline.set(now_s + LOOK_S)
+
+    def rest(self, seconds: float) -> None:
+        """Read nothing for a while: the client was refused, and what it sends at once would be refused again."""
+        if self._transport is None or self.lost or self._transport.is_closing() or self._active is not None:
+            return
+        self._resting = True
+        self._transport.pause_reading()
+        self._deadline.set(self._lane.deadlines.now_s() + seconds)
+
+    def _wake(self) -> None:
+        self._resting = False
+        if self._transport is not None:
+            self._transport.resume_reading()
+            self._deadline.set(self._lane.deadlines.now_s() + self._lane.limits.idle_s)
+            self._go_on()
 
     def _hurry(self, transport: asyncio.Transport, now_s: float) -> None:
         """We closed, and the client is slow to take the rest: it has time as long as it takes something."""
@@ -411,8 +478,11 @@ class ClientConnection(asyncio.Protocol):
         """Start the oldest waiting request."""
         request = self._queue.popleft()
         self._active = request
-        self._deadline.rest()
         self._awaited = NEW
+        if self._held:
+            self._deadline.set(self._lane.deadlines.now_s() + LOOK_S)
+        else:
+            self._deadline.rest()
         self.chunked = not request.http10
         self._lane.dispatch(self, request)
 
@@ -438,7 +508,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """What waited may begin."""
-        if self._active is not None or self.lost or self._choked:
+        if self._active is not None or self.lost or self._choked or self._resting:
             return
         if self._queue:
             self._next()
@@ -462,6 +532,16 @@ class ClientConnection(asyncio.Protocol):
         """Nothing under way and nothing half read."""
         return self._active is None and not self._queue and self._stage == NEW
 
+    @property
+    def ahead_bytes(self) -> int:
+        """What came behind the active request and is not read on."""
+        return len(self._held)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What waits here because the client reads slowly; 0 as long as it is little."""
+        return self._transport.get_write_buffer_size() if self._choked and self._transport is not None else 0
+
     # ---- writing
 
     def write(self, data: bytes) -> None:
@@ -474,6 +554,7 @@ class ClientConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close once everything written is sent."""
+        self._resting = False
         if self._transport is not None:
             self._transport.close()
             self._deadline.set(self._lane.deadlines.now_s() + CLOSE_S)
