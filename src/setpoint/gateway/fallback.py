@@ -76,6 +76,7 @@ def next_step(exchange: Exchange, decision: Decision, result: Result) -> Fault |
         assert isinstance(result, Fault)
         fault = result
     exchange.candidates = further
+    exchange.moves += 1
     return fault
 
 
