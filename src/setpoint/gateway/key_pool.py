@@ -59,15 +59,14 @@ class ProviderKey:
 
     def rests(self, model: str, now_s: float) -> tuple[float, FaultKind] | None:
         """Until when the key is not to be used for `model`, and why; None when it may be."""
-        if now_s < self._all_until_s:
-            return self._all_until_s, self._all_kind
-        if not self._by_model:
-            return None
-        resting = self._by_model.get(model)
+        resting = self._by_model.get(model) if self._by_model else None
         if resting is not None and now_s >= resting[0]:
             del self._by_model[model]
-            return None
-        return resting
+            resting = None
+        if now_s >= self._all_until_s:
+            return resting
+        whole = (self._all_until_s, self._all_kind)
+        return whole if resting is None else max(whole, resting)
 
     def rest(self, model: str, fault: Fault, now_s: float) -> None:
         """The upstream said `fault` to a call with this key."""

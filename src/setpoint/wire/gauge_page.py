@@ -172,7 +172,10 @@ PLACED = tuple(zip(FAMILIES, _STARTS, strict=False))
 """Each family with the index of its first place."""
 _PLACE = {family.name: start for family, start in PLACED}
 PLACES = _STARTS[-1]
-assert PLACES * 8 <= PAGE_BYTES, "the families do not fit a page"
+STANDINGS_MAX = 128
+"""Upstreams whose standing a page holds; see `wire.standing`."""
+STANDINGS = PAGE_BYTES // 8 - STANDINGS_MAX
+assert PLACES <= STANDINGS, "the families do not fit a page"
 
 
 class Histogram(msgspec.Struct, frozen=True, gc=False):
@@ -278,6 +281,8 @@ def begin_life(page: Page, boot: int, pid: int, started_ns: int) -> None:
         if family.kind == "gauge":
             for place in range(start, start + family.places):
                 page[place] = 0
+    for place in range(STANDINGS, STANDINGS + STANDINGS_MAX):
+        page[place] = 0
     page[LIVES] += 1
     page[PID] = pid
     page[STARTED_NS] = started_ns

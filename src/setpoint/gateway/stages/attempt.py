@@ -112,9 +112,10 @@ class Attempt:
                 exchange.until_s = began_s + whole_time_s(exchange, resolved)
             made = max(made + (result.kind is not FaultKind.unsupported), exchange.attempts)
             refused = self._without_key(exchange, candidate, result, refused)
+            result = self._with_first_key_back(candidate, result)
             wait_s, ahead = self._next(exchange, at, made, result, refused)
             if wait_s is None:
-                return self._last_word(candidate, result)
+                return result
             self._on_failed(exchange, candidate, result, self._now_s() - exchange.called_s, None)
             if wait_s:
                 await self._wait(exchange, wait_s)
@@ -234,8 +235,8 @@ class Attempt:
             exchange.key.rest(candidate.model, fault, self._now_s())
         return refused | {exchange.key or candidate.line} if fault.kind in CREDENTIAL_KINDS else refused
 
-    def _last_word(self, candidate: Candidate, fault: Fault) -> Fault:
-        """The upstream's own words; but where all of several keys rest, the caller should know when the first is back."""
+    def _with_first_key_back(self, candidate: Candidate, fault: Fault) -> Fault:
+        """The upstream's own words; but where all of several keys rest, it counts when the first one is back."""
         keys, now_s = candidate.line.keys, self._now_s()
         if keys is None or fault.kind not in KEY_KINDS or keys.ready(candidate.model, now_s):
             return fault
