@@ -40,18 +40,19 @@ def fractions(capacity: float, asked: Three) -> Three:
     whole = sum(asked)
     if whole <= capacity:
         return ALL
-    floor = min(FLOOR, max(0.0, capacity) / whole)
-    spare = max(0.0, capacity - floor * whole)
+    if capacity <= FLOOR * whole:
+        same = max(0.0, capacity) / whole
+        return (same, same, same)
     low, normal, high = asked
-    high_part, spare = _filled(high, floor, spare)
-    normal_part, spare = _filled(normal, floor, spare)
-    low_part, _ = _filled(low, floor, spare)
+    high_part, spare = _filled(high, capacity - FLOOR * whole)
+    normal_part, spare = _filled(normal, spare)
+    low_part, _ = _filled(low, spare)
     return (min(low_part, normal_part, high_part), min(normal_part, high_part), high_part)
 
 
-def _filled(asked: float, floor: float, spare: float) -> tuple[float, float]:
+def _filled(asked: float, spare: float) -> tuple[float, float]:
     """The fraction of one class, and what is left for those below. A class that asks for nothing may have what is left."""
-    wants = asked * (1.0 - floor)
+    wants = asked * (1.0 - FLOOR)
     if wants <= spare:
-        return (1.0 if spare > 0.0 or not asked else floor), spare - wants
-    return floor + (1.0 - floor) * spare / wants, 0.0
+        return (1.0 if spare > 0.0 else FLOOR), spare - wants
+    return FLOOR + (1.0 - FLOOR) * spare / wants, 0.0
