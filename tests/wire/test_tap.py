@@ -11,6 +11,7 @@ from setpoint.domain.faults import FaultKind
 from setpoint.domain.usage import Usage
 from setpoint.wire.anthropic.tap import MessagesTap
 from setpoint.wire.openai_chat.tap import ChatTap
+from setpoint.wire.openai_completions.tap import CompletionsTap
 from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder
 from setpoint.wire.tap import Tap
 
@@ -252,3 +253,14 @@ def test_a_broken_stream_ends_between_events_so_that_an_error_can_follow(stream:
             events = decoder.feed(out + b'data: {"error":{}}\n\n') + decoder.finish()
             assert events[-1].data == b'{"error":{}}'
             assert all(event.data == b"[DONE]" or json.loads(event.data) for event in events)
+
+
+@pytest.mark.parametrize("tap", [ChatTap, CompletionsTap])
+@pytest.mark.parametrize("data", [b'{"message":"no"}', b'{"error":{"message":"no"}}'])
+def test_an_event_named_error_is_seen_under_any_cut(tap: type[Tap], data: bytes) -> None:
+    """What the vendor of the error put inside does not matter."""
+    said = b'data: {"model":"m","choices":[{"index":0,"text":"a","delta":{"content":"a"},"finish_reason":null}]}\n\n'
+    stream = said * 3 + b"event: error\ndata: " + data + b"\n\n"
+    seen = [run(tap(), stream, cuts)[1] for cuts in ([], [len(said)], [len(said) * 3], list(range(len(stream))))]
+    assert seen[1:] == seen[:-1]
+    assert seen[0][-1] is not None

@@ -12,6 +12,7 @@ from setpoint.wire.anthropic.dialect import ANTHROPIC
 from setpoint.wire.bedrock_converse.dialect import BEDROCK_CONVERSE
 from setpoint.wire.cohere.dialect import COHERE
 from setpoint.wire.cohere_embeddings.dialect import COHERE_EMBEDDINGS
+from setpoint.wire.dialect import Dialect
 from setpoint.wire.gemini.count_tokens import decode_count_request as count_for_gemini
 from setpoint.wire.gemini.dialect import GEMINI
 from setpoint.wire.gemini_embeddings.dialect import GEMINI_EMBEDDINGS, VERTEX_EMBEDDINGS
@@ -67,3 +68,29 @@ def test_bytes_that_are_no_utf_8_are_refused_wherever_they_stand(name: str, bad:
     assert fault.kind is FaultKind.bad_request
     assert "not valid UTF-8" in fault.message
     assert f"byte {good.index(b'HERE')}" in fault.message
+
+
+ANSWERS: dict[str, tuple[Dialect, Json]] = {
+    "openai_chat": (
+        OPENAI_CHAT,
+        {"choices": [{"message": {"content": "x", "audio": {"id": "a", "data": "HERE"}}, "finish_reason": "stop"}]},
+    ),
+    "openai_responses": (OPENAI_RESPONSES, {"status": "completed", "output": [{"type": "new", "a": "HERE"}]}),
+    "openai_completions": (OPENAI_COMPLETIONS, {"choices": [{"text": "x", "finish_reason": "stop"}], **UNKNOWN}),
+    "anthropic": (ANTHROPIC, {"type": "message", "content": [{"type": "new", "a": "HERE"}]}),
+    "gemini": (GEMINI, {"candidates": [{"content": {"parts": [{"new": "HERE"}]}, "finishReason": "STOP"}]}),
+    "bedrock_converse": (BEDROCK_CONVERSE, {"output": {"message": {"content": [{"new": {"a": "HERE"}}]}}, "stopReason": "end_turn"}),
+    "cohere": (COHERE, {"message": {"content": [{"type": "new", "a": "HERE"}]}, "finish_reason": "COMPLETE"}),
+    "ollama": (OLLAMA, {"message": {"content": "x"}, "done": True, **UNKNOWN}),
+}
+
+
+@pytest.mark.parametrize("name", list(ANSWERS))
+def test_an_answer_that_is_no_utf_8_cannot_be_read(name: str) -> None:
+    dialect, body = ANSWERS[name]
+    good = json.dumps(body).encode()
+    assert not isinstance(dialect.decode_answer(good.replace(b"HERE", "ü€😀".encode())), Fault)
+    fault = dialect.decode_answer(good.replace(b"HERE", b"\xff"))
+    assert isinstance(fault, Fault)
+    assert fault.kind is FaultKind.upstream_server
+    assert "utf-8" in fault.message

@@ -20,7 +20,7 @@ INVALID_JSON = "INVALID_JSON"
 def utf8(body: bytes) -> bytes:
     """`body` as it is; raises UnicodeDecodeError when it is not valid UTF-8.
 
-    For requests that will be said anew: what is carried raw, such as schemas, is looked into by nobody on the way to the upstream.
+    For what will be said anew: parts that are carried raw, such as schemas, are looked into by nobody on their way to the other side.
     """
     body.decode()
     return body

@@ -8,7 +8,7 @@ import msgspec
 
 from setpoint.domain.chat import ChatAnswer, Citation, Foreign, Part, Refusal, Text, Thinking, ToolCall
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import unread_answer
+from setpoint.wire.bodies import unread_answer, utf8
 from setpoint.wire.cohere.citations import NAME, Json, read_citation, write_citations
 from setpoint.wire.cohere.faults import classify_cohere_fault, failed_generation
 from setpoint.wire.cohere.logprobs import LogprobItem, read_logprobs, write_logprobs
@@ -58,7 +58,7 @@ _encode = msgspec.json.Encoder().encode
 def decode_answer(body: bytes) -> ChatAnswer | Fault:
     """A good status with an error inside is a fault."""
     try:
-        answer = _decode(body)
+        answer = _decode(utf8(body))
         if not isinstance(answer.message, Said):
             if isinstance(answer.message, str) or answer.error:
                 return classify_cohere_fault(0, {}, body, 0.0)

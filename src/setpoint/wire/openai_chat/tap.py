@@ -64,7 +64,7 @@ class ChatTap(Tap):
             and not self._spaced
             and b'"finish_reason":"' not in region
             and b'"usage":{' not in region
-            and b'"error"' not in region
+            and b"error" not in region  # also as the name of an event
             and region.endswith(b"}\n\n")
         )
 

@@ -36,7 +36,7 @@ class CompletionsTap(Tap):
             and not self._spaced
             and b'"finish_reason":"' not in region
             and b'"usage":{' not in region
-            and b'"error"' not in region
+            and b"error" not in region  # also as the name of an event
             and region.endswith(b"}\n\n")
         )
 
