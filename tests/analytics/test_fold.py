@@ -1,5 +1,7 @@
 """The folded metrics: exact, bounded, and readable by Prometheus."""
 
+import msgspec
+
 from setpoint.analytics import fold
 from setpoint.analytics.fold import Fold
 from setpoint.domain.trace import RecordTail
@@ -99,3 +101,29 @@ def test_each_family_is_declared_once_and_before_its_samples() -> None:
         elif not line.startswith("#"):
             name = line.split("{")[0]
             assert {name, name.rsplit("_", 1)[0]} & declared, line
+
+
+def test_choices_are_counted_by_strategy_and_the_first_upstream() -> None:
+    folded = Fold()
+    for decision in (
+        '{"strategy":"cost","reason":"cheapest","order":[["a/m",0.5],["b/m"]]}',
+        '{"strategy":"cost","reason":"cheapest","order":[["a/other/m",0.1]]}',
+        '{"strategy":"cost","order":[["b/m"]]}',
+        "no json",
+        "",
+    ):
+        folded.add(end(), msgspec.structs.replace(TAIL, decision=decision))
+    counted = [line for line in folded.render({}).splitlines() if line.startswith("setpoint_route_decisions_total")]
+    assert counted == [
+        'setpoint_route_decisions_total{route="chat",strategy="cost",target="a"} 2',
+        'setpoint_route_decisions_total{route="chat",strategy="cost",target="b"} 1',
+        'setpoint_route_decisions_total{route="chat",strategy="other",target="other"} 1',
+    ]
+    assert Fold(folded.saved()).render({}) == folded.render({})
+
+
+def test_a_state_of_before_choices_were_counted_is_read() -> None:
+    folded = Fold()
+    folded.add(end(), TAIL)
+    cells = [cell[:-1] for cell in msgspec.msgpack.decode(folded.saved())]
+    assert Fold(msgspec.msgpack.encode(cells)).render({}) == folded.render({})

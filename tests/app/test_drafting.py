@@ -8,7 +8,19 @@ from setpoint.app.settings import Settings, load_settings
 from setpoint.control.compile import compile_plan
 from setpoint.control.draft import Draft
 from setpoint.domain.money import Price
-from setpoint.domain.plan import LONG_TIMEOUTS, RETRY_PRESETS, CachePolicy, Plan, PriceBook, Retries, RoleLimit, Target, Timeouts
+from setpoint.domain.plan import (
+    LONG_TIMEOUTS,
+    RETRY_PRESETS,
+    CachePolicy,
+    Fallbacks,
+    HybridWeights,
+    Plan,
+    PriceBook,
+    Retries,
+    RoleLimit,
+    Target,
+    Timeouts,
+)
 
 SIM_PRICES = {"fast": Price(1, 2, source="simulated")}
 
@@ -129,3 +141,12 @@ def test_the_template_compiles(tmp_path: Path) -> None:
     path = tmp_path / "setpoint.yaml"
     path.write_text(config_template())
     assert plan(draft_of(load_settings(path, {}), "s", SIM_PRICES)).keys_required
+
+
+def test_a_route_says_how_it_chooses_and_what_it_falls_back_to() -> None:
+    route = "{targets: [{upstream: sim, match: gpt-*}, {upstream: sim, model: x, match: [a, b]}], strategy: model, hybrid: {cost: 1}}"
+    chains = "{targets: [sim/a], fallbacks: {context_window: [sim/long], refusal: [{upstream: sim, model: kind}]}}"
+    by_model, fallen = plan(draft({}, f"routes.m={route}", f"routes.f={chains}")).routes[:2]
+    assert by_model.targets == (Target("sim", match=("gpt-*",)), Target("sim", "x", match=("a", "b")))
+    assert (by_model.strategy, by_model.hybrid, by_model.fallbacks) == ("model", HybridWeights(1.0, 0.4, 0.2), None)
+    assert fallen.fallbacks == Fallbacks(context_window=(Target("sim", "long"),), refusal=(Target("sim", "kind"),))

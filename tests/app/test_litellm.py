@@ -26,7 +26,7 @@ model_list:
     litellm_params: {model: hosted_vllm/org/model, api_base: http://vllm/v1}
   - model_name: anthropic/*
     litellm_params: {model: anthropic/*, api_key: os.environ/KEY}
-router_settings: {num_retries: 4, fallbacks: [{claude: [gpt-4o, small]}], routing_strategy: least-busy}
+router_settings: {num_retries: 4, fallbacks: [{claude: [gpt-4o, small]}], routing_strategy: usage-based-routing}
 litellm_settings: {cache: true, cache_params: {ttl: 9, type: redis}, drop_params: true}
 general_settings: {master_key: sk-1234, database_url: postgres://x}
 """
@@ -48,9 +48,14 @@ def targets(route: Route) -> list[tuple[str, str, float]]:
     return [(target.upstream, target.model, target.weight) for target in route.targets]
 
 
-def test_deployments_of_one_name_share_its_traffic_by_weight(tmp_path: Path) -> None:
-    route = routes(load(tmp_path, FILE))["gpt-4o"]
-    assert route.strategy == "weighted"
+@pytest.mark.parametrize(
+    ("named", "strategy"),
+    [("simple-shuffle", "weighted"), ("least-busy", "least_busy"), ("latency-based-routing", "latency"), ("cost-based-routing", "cost"),
+     ("usage-based-routing-v2", "weighted")],
+)  # fmt: skip
+def test_deployments_of_one_name_share_its_traffic_as_the_strategy_says(tmp_path: Path, named: str, strategy: str) -> None:
+    route = routes(load(tmp_path, FILE.replace("usage-based-routing", named)))["gpt-4o"]
+    assert route.strategy == strategy
     assert targets(route) == [("openai", "gpt-4o", 3.0), ("openai-2", "gpt-4o", 1.0)]
 
 
@@ -68,7 +73,21 @@ def test_a_name_without_a_provider_goes_to_its_own_vendor(tmp_path: Path) -> Non
 def test_fallbacks_are_tried_after_the_models_own_deployments(tmp_path: Path) -> None:
     route = routes(load(tmp_path, FILE))["claude"]
     assert route.strategy == "failover"
-    assert [upstream for upstream, _, _ in targets(route)] == ["anthropic", "openai", "openai-2", "ollama"]
+    assert [upstream for upstream, _, _ in targets(route)] == ["anthropic"]
+    assert route.fallbacks is not None
+    assert [target.upstream for target in route.fallbacks.error] == ["openai", "openai-2", "ollama"]
+    assert route.retries.attempts == 4 + 1 + 3
+
+
+def test_fallbacks_for_long_prompts_and_filtered_requests_are_taken_over(tmp_path: Path) -> None:
+    text = FILE.replace(
+        "routing_strategy", "context_window_fallbacks: [{mine: [small]}], content_policy_fallbacks: [{mine: [claude]}], routing_strategy"
+    )
+    chains = routes(load(tmp_path, text))["mine"].fallbacks
+    assert chains is not None
+    assert [[target.upstream for target in chain] for chain in (chains.error, chains.context_window, chains.content_filter)] == [
+        [], ["ollama"], ["anthropic"],
+    ]  # fmt: skip
 
 
 def test_a_wildcard_keeps_what_the_client_wrote_behind_it(tmp_path: Path) -> None:
@@ -95,7 +114,12 @@ model_list:
 
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     text = "\n".join(load(tmp_path, FILE).notices)
-    for name in ("litellm_params.rpm", "litellm_settings.drop_params", "general_settings.database_url", "routing_strategy least-busy"):
+    for name in (
+        "litellm_params.rpm",
+        "litellm_settings.drop_params",
+        "general_settings.database_url",
+        "routing_strategy usage-based-routing",
+    ):
         assert name in text
 
 

@@ -10,7 +10,21 @@ from setpoint.control.compile import compile_plan, reseal, same_content
 from setpoint.control.draft import Draft, UpstreamDraft
 from setpoint.domain.capabilities import Capabilities
 from setpoint.domain.money import Price
-from setpoint.domain.plan import BreakerLimits, CachePolicy, Limits, Plan, PriceBook, PriceRule, Retries, RoleLimit, Route, Target, Timeouts
+from setpoint.domain.plan import (
+    BreakerLimits,
+    CachePolicy,
+    Fallbacks,
+    HybridWeights,
+    Limits,
+    Plan,
+    PriceBook,
+    PriceRule,
+    Retries,
+    RoleLimit,
+    Route,
+    Target,
+    Timeouts,
+)
 from setpoint.wire.aws_keys import AwsKeys, write_aws_keys
 
 OPENAI = UpstreamDraft("openai", "openai", "openai_chat", "https://api.openai.com/v1", api_key="k", wildcards=("gpt-*", "o1*"))
@@ -198,6 +212,17 @@ CASES: dict[str, tuple[Callable[[], Draft], str]] = {
     "weight": (lambda: route(targets=(Target("openai", "x", 0),)), "the weight of 'openai' is 0"),
     "weight nan": (lambda: route(targets=(Target("openai", "x", float("nan")),)), "must be more than 0"),
     "many targets": (lambda: route(targets=(Target("openai"),) * 65), "has 65 entries; the limit is 64"),
+    "hybrid": (lambda: route(hybrid=HybridWeights(0, 0, 0)), "routes.fast.hybrid: must not be negative, and not all 0"),
+    "hybrid below 0": (lambda: route(hybrid=HybridWeights(-1, 2, 0)), "routes.fast.hybrid: must not be negative"),
+    "match without the strategy": (lambda: route(targets=(Target("openai", match=("x",)),)), "only `strategy: model` heeds"),
+    "strategy without a match": (lambda: route(strategy="model"), "routes.fast.strategy: model chooses by `match`"),
+    "empty match": (lambda: route(strategy="model", targets=(Target("openai", match=("",)),)), "have an empty `match`"),
+    "fallback to nobody": (lambda: route(fallbacks=Fallbacks(refusal=(Target("opnai"),))), "names upstream 'opnai'"),
+    "many fallbacks": (lambda: route(fallbacks=Fallbacks(error=(Target("openai"),) * 65)), "routes.fast.fallbacks.error: has 65 entries"),
+    "no call for fallbacks": (
+        lambda: route(fallbacks=Fallbacks(error=(Target("openai"),)), retries=Retries(1)),
+        "routes.fast.fallbacks: are never tried with retries.attempts of 1",
+    ),
     "timeout": (lambda: route(timeouts=Timeouts(idle_s=0)), "routes.fast.timeouts.idle_s: must be more than 0"),
     "attempts": (lambda: route(retries=Retries(0)), "routes.fast.retries.attempts: must be between 1"),
     "factor": (lambda: route(retries=Retries(factor=0.5)), "factor at least 1"),

@@ -1,6 +1,7 @@
 """Where a request may go, and in which order."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -23,7 +24,9 @@ from tests.gateway.world import (
 
 from setpoint.domain.money import Price
 from setpoint.domain.plan import HybridWeights, PriceBook, Retries, Route, Strategy, Target
-from setpoint.gateway.scoring import EXPECTED_OUTPUT_TOKENS, FORGET_S
+from setpoint.gateway.decision import Cause
+from setpoint.gateway.preferences import Providers, Sort
+from setpoint.gateway.scoring import EXPECTED_OUTPUT_TOKENS, FORGET_S, Reason
 from setpoint.gateway.stages.route import expected_output
 from setpoint.gateway.surfaces import CHAT
 
@@ -252,10 +255,11 @@ def test_a_long_order_is_cut_and_says_so() -> None:
         assert (len(decision_of(w)["order"]), decision_of(w)["more"]) == (16, 4)
 
 
-def test_a_decision_fits_the_page_about_routing() -> None:
-    with world(plan_of(*ABC, routes=(plan_with("failover", 1, 1, 1),))) as w:
-        _, sent = serve(w)
-        assert headers_of(sent)["x-setpoint-decision"] == "strategy=failover; reason=configured"
+def test_the_page_about_routing_names_every_word() -> None:
+    page = (Path(__file__).parents[2] / "docs/routing.md").read_text()
+    words = {*get_args(Strategy), *get_args(Reason), *get_args(Cause), *get_args(Sort), *Providers.__struct_fields__[:5]}
+    words |= {"models", "fallbacks", "max_price", "x-setpoint-route", "x-setpoint-decision", "setpoint_route_decisions_total"}
+    assert [word for word in sorted(words) if word not in page] == []
 
 
 # ---- the name

@@ -103,6 +103,8 @@ class Cell(msgspec.Struct, array_like=True):
     ttfts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(_TTFT_NS) + 1))
     inputs: list[int] = msgspec.field(default_factory=lambda: [0] * (len(_TOKENS) + 1))
     outputs: list[int] = msgspec.field(default_factory=lambda: [0] * (len(_TOKENS) + 1))
+    decisions: dict[str, int] = {}
+    """Exchanges with a choice, by strategy and the upstream that was the first one."""
 
     def add(self, head: Head, tail: RecordTail) -> None:
         """Count one END."""
@@ -119,6 +121,9 @@ class Cell(msgspec.Struct, array_like=True):
             self.cost_nanousd += cost
         else:
             self.unpriced += 1
+        if tail.decision:
+            chosen = first_choice(tail.decision)
+            self.decisions[chosen] = self.decisions.get(chosen, 0) + 1
         if tail.saved_nanousd:
             self.saved_nanousd += tail.saved_nanousd
         asked = fresh + read + write + tail.audio_input + tail.image_input
@@ -133,6 +138,26 @@ class Cell(msgspec.Struct, array_like=True):
         for at, count in enumerate(counts):
             if count:
                 tokens[at] += count
+
+
+class _Decided(msgspec.Struct):
+    """What the metric needs of a decision (`gateway.decision`)."""
+
+    strategy: str = ""
+    order: list[list[str | float]] = []
+
+
+_decided = msgspec.json.Decoder(_Decided).decode
+
+
+def first_choice(decision: str) -> str:
+    """Strategy and upstream of the first choice, with a space between."""
+    try:
+        said = _decided(decision)
+    except msgspec.MsgspecError:
+        return f"{OTHER} {OTHER}"
+    target = str(said.order[0][0]) if said.order and said.order[0] else ""
+    return f"{said.strategy or OTHER} {target.partition('/')[0] or OTHER}"
 
 
 class Fold:
@@ -199,6 +224,7 @@ class Fold:
             for name, count in zip(TOKEN_CLASSES, c.tokens, strict=True):
                 if count:
                     yield f'setpoint_tokens_total{{{_own_labels(c)},class="{name}"}} {count}'
+        yield from _decisions(cells)
         for name, help_text, value in _COUNTERS:
             yield f"# HELP {name} {help_text}"
             yield f"# TYPE {name} counter"
@@ -211,6 +237,20 @@ _COUNTERS: tuple[tuple[str, str, Callable[[Cell], str]], ...] = (
     ("setpoint_unpriced_total", "Exchanges whose price is unknown.", lambda c: str(c.unpriced)),
     ("setpoint_attempts_total", "Calls to upstreams.", lambda c: str(c.attempts)),
 )
+
+
+def _decisions(cells: list[Cell]) -> Iterator[str]:
+    """By route, strategy and first choice; all of these are of the configuration, so they are few."""
+    counts: dict[tuple[str, str], int] = {}
+    for c in cells:
+        for chosen, count in c.decisions.items():
+            counts[c.route, chosen] = counts.get((c.route, chosen), 0) + count
+    yield "# HELP setpoint_route_decisions_total Exchanges with a choice of targets, by the one that was chosen first."
+    yield "# TYPE setpoint_route_decisions_total counter"
+    for (route, chosen), count in counts.items():
+        strategy, _, target = chosen.partition(" ")
+        labels = f'route="{_escaped(route)}",strategy="{_escaped(strategy)}",target="{_escaped(target)}"'
+        yield f"setpoint_route_decisions_total{{{labels}}} {count}"
 
 
 def _merged(cells: Iterable[Cell]) -> dict[str, Cell]:

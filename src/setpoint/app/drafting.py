@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from setpoint.adapters.local_model.packages import MODEL as LOCAL_MODEL
-from setpoint.app.settings import Provider, RoleRate, RouteSettings, RouteTarget, Settings, StatedPrice
+from setpoint.app.settings import FallbackSettings, Provider, RoleRate, RouteSettings, RouteTarget, Settings, StatedPrice
 from setpoint.app.upstreams import upstream_of
 from setpoint.control.draft import Draft, UpstreamDraft
 from setpoint.domain.money import Price
@@ -15,6 +15,7 @@ from setpoint.domain.plan import (
     ROLE_LIMITS,
     CachePolicy,
     Capture,
+    Fallbacks,
     Limits,
     Retries,
     RoleLimit,
@@ -83,6 +84,8 @@ def _route(model: str, route: str | list[str] | RouteSettings, settings: Setting
         model=model,
         targets=tuple(_target(target) for target in route.targets),
         strategy=route.strategy,
+        hybrid=route.hybrid,
+        fallbacks=None if route.fallbacks is None else _fallbacks(route.fallbacks),
         timeouts=_timeouts(route.timeouts),
         retries=route.retries if isinstance(route.retries, Retries) else RETRY_PRESETS[route.retries],
         cache=route.cache or CachePolicy(settings.cache.mode, settings.cache.ttl_s),
@@ -96,10 +99,15 @@ def _route(model: str, route: str | list[str] | RouteSettings, settings: Setting
     )
 
 
+def _fallbacks(chains: FallbackSettings) -> Fallbacks:
+    return Fallbacks(**{cause: tuple(_target(target) for target in getattr(chains, cause)) for cause in chains.__struct_fields__})
+
+
 def _target(target: str | RouteTarget) -> Target:
     """`upstream/model`; the model may hold further slashes. Without one it is asked for as the client wrote it."""
     if isinstance(target, RouteTarget):
-        return Target(target.upstream, target.model, target.weight)
+        match = (target.match,) if isinstance(target.match, str) else target.match
+        return Target(target.upstream, target.model, target.weight, match)
     upstream, _, model = target.partition("/")
     return Target(upstream, model)
 

@@ -42,6 +42,14 @@ _OPEN_MODELS = ("meta/", "openai/", "deepseek-ai/", "qwen/", "moonshotai/", "zai
 """Publishers at Vertex whose models are asked in OpenAI's dialect."""
 _BEDROCK_ROUTES = frozenset({"converse", "converse_like", "invoke"})
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]")
+_STRATEGIES = {
+    "simple-shuffle": "weighted",
+    "least-busy": "least_busy",
+    "latency-based-routing": "latency",
+    "cost-based-routing": "cost",
+}
+_CHAINS = {"error": "fallbacks", "context_window": "context_window_fallbacks", "content_filter": "content_policy_fallbacks"}
+ATTEMPTS_MAX = 20
 _SECTIONS = ("router_settings", "litellm_settings", "general_settings")
 
 
@@ -80,6 +88,8 @@ class _Settings(msgspec.Struct, frozen=True):
     routing_strategy: str = "simple-shuffle"
     num_retries: int | None = None
     fallbacks: tuple[dict[str, tuple[str, ...]], ...] = ()
+    context_window_fallbacks: tuple[dict[str, tuple[str, ...]], ...] = ()
+    content_policy_fallbacks: tuple[dict[str, tuple[str, ...]], ...] = ()
     timeout: float | None = None
     stream_timeout: float | None = None
     cache: bool = False
@@ -250,25 +260,27 @@ def _with_v1(base: str) -> str:
 
 
 def _route(model: str, deployments: list[_Parameters], targets: dict[str, list[Tree]], settings: _Settings, made: Import) -> Tree:
-    own, fallbacks = targets[model], list(_fallbacks(model, targets, settings, made))
+    own = targets[model]
+    fallbacks = {cause: chain for cause, name in _CHAINS.items() if (chain := list(_fallbacks(model, name, targets, settings, made)))}
     is_ordered = len({deployment.order for deployment in deployments}) > 1
-    if fallbacks and len(own) > 1:
-        made.notices.append(f"{model} has several deployments and fallbacks; they are tried one after another, in this order")
     route: Tree = {
-        "targets": [*own, *fallbacks],
-        "strategy": "failover" if fallbacks or is_ordered or len(own) < 2 else "weighted",
+        "targets": own,
+        "strategy": "failover" if is_ordered or len(own) < 2 else _STRATEGIES.get(settings.routing_strategy, "weighted"),
         "timeouts": _timeouts(settings) | _timeouts(deployments[0]) or "auto",
     }
+    if fallbacks:
+        route["fallbacks"] = fallbacks
     if settings.num_retries is not None:
-        route["retries"] = {"attempts": settings.num_retries + 1}
+        # Fallbacks there are tried besides the retries, here among them.
+        route["retries"] = {"attempts": min(ATTEMPTS_MAX, settings.num_retries + 1 + max(map(len, fallbacks.values()), default=0))}
     return route
 
 
-def _fallbacks(model: str, targets: dict[str, list[Tree]], settings: _Settings, made: Import) -> Iterable[Tree]:
-    for entry in settings.fallbacks:
+def _fallbacks(model: str, member: str, targets: dict[str, list[Tree]], settings: _Settings, made: Import) -> Iterable[Tree]:
+    for entry in getattr(settings, member):
         for name in entry.get(model, ()):
             if name not in targets:
-                made.wrong.append(("router_settings.fallbacks", f"{model} falls back to {name!r}, which model_list does not define"))
+                made.wrong.append((f"router_settings.{member}", f"{model} falls back to {name!r}, which model_list does not define"))
             yield from targets.get(name, [])
 
 
@@ -290,5 +302,5 @@ def _settle_rest(settings: _Settings, made: Import) -> None:
     else:
         made.tree["keys"] = {"required": False}
         made.notices.append("general_settings.master_key is not set: callers are let in without a key, as LiteLLM does")
-    if settings.routing_strategy != "simple-shuffle":
+    if settings.routing_strategy not in _STRATEGIES:
         made.notices.append(f"routing_strategy {settings.routing_strategy} is served as a weighted choice")

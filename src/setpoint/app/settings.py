@@ -25,6 +25,7 @@ from setpoint.domain.plan import (
     HealthProbe,
     Hedge,
     Hosting,
+    HybridWeights,
     Limits,
     Priority,
     Retries,
@@ -127,6 +128,17 @@ class RouteTarget(msgspec.Struct, frozen=True):
     upstream: str = ""
     model: str = ""
     weight: float = 1.0
+    match: str | tuple[str, ...] = ()
+    """With strategy model: the names that go here, with `*` and `?`."""
+
+
+class FallbackSettings(msgspec.Struct, frozen=True):
+    """Targets that are tried for one reason only, behind the route's own."""
+
+    error: tuple[str | RouteTarget, ...] = ()
+    context_window: tuple[str | RouteTarget, ...] = ()
+    content_filter: tuple[str | RouteTarget, ...] = ()
+    refusal: tuple[str | RouteTarget, ...] = ()
 
 
 class RouteSettings(msgspec.Struct, frozen=True):
@@ -134,6 +146,8 @@ class RouteSettings(msgspec.Struct, frozen=True):
 
     targets: tuple[str | RouteTarget, ...] = ()
     strategy: Strategy = "failover"
+    hybrid: HybridWeights = HybridWeights()
+    fallbacks: FallbackSettings | None = None
     timeouts: Literal["auto", "guarded", "long"] | Timeouts = "auto"
     """auto: guarded, or long where the model is known to think before it answers, or is asked to."""
     retries: Literal["default", "aggressive", "conservative", "none"] | Retries = "default"

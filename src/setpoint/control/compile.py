@@ -160,12 +160,39 @@ def _route_problems(route: Route, upstreams: list[str]) -> Iterable[Problem]:
     if not route.targets:
         yield Problem(where, "has no target; write at least one, like `targets: [openai/gpt-4o-mini]`")
     yield from _too_many(f"{where}.targets", route.targets, TARGETS_MAX)
-    for target in route.targets:
+    for target in (*route.targets, *_fallback_targets(route)):
         if target.upstream not in upstreams:
             yield Problem(where, f"route {route.model!r} names upstream {target.upstream!r}, {_not_defined(target.upstream, upstreams)}")
         if not (math.isfinite(target.weight) and target.weight > 0):
             yield Problem(where, f"the weight of {target.upstream!r} is {target.weight}; it must be more than 0")
+    yield from _choice_problems(where, route)
     yield from _timing_problems(where, route)
+
+
+def _fallback_targets(route: Route) -> tuple[Target, ...]:
+    """The targets of all chains."""
+    chains = route.fallbacks
+    return () if chains is None else (*chains.error, *chains.context_window, *chains.content_filter, *chains.refusal)
+
+
+def _choice_problems(where: str, route: Route) -> Iterable[Problem]:
+    """How one of the targets is chosen."""
+    weights = msgspec.structs.astuple(route.hybrid)
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not sum(weights) > 0:
+        yield Problem(f"{where}.hybrid", "must not be negative, and not all 0; only the proportion of the weights matters")
+    by_model = any(target.match for target in route.targets)
+    if by_model and route.strategy != "model":
+        yield Problem(f"{where}.targets", f"have `match`, which only `strategy: model` heeds (this is {route.strategy})")
+    if route.strategy == "model" and not by_model:
+        yield Problem(
+            f"{where}.strategy", "model chooses by `match`, which no target has; write one, like `{upstream: openai, match: gpt-*}`"
+        )
+    if any(not pattern for target in route.targets for pattern in target.match):
+        yield Problem(f"{where}.targets", "have an empty `match`; leave it out for a target that takes every model")
+    for cause in route.fallbacks.__struct_fields__ if route.fallbacks is not None else ():
+        yield from _too_many(f"{where}.fallbacks.{cause}", getattr(route.fallbacks, cause), TARGETS_MAX)
+    if route.retries.attempts < 2 and _fallback_targets(route):
+        yield Problem(f"{where}.fallbacks", "are never tried with retries.attempts of 1: their calls count among them; allow 2 or more")
 
 
 def _timing_problems(where: str, route: Route) -> Iterable[Problem]:
