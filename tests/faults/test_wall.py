@@ -37,7 +37,7 @@ def of_rule(name: FaultClass) -> list[Cell]:
 def test_a_fault_ends_as_the_rule_of_its_class_says(name: FaultClass) -> None:
     results, unended = asked(of_rule(name))
     assert not shown_misses(results)
-    assert unended == 0
+    assert not unended
 
 
 def test_after_content_setpoint_makes_no_other_call_and_says_so_in_an_error_event() -> None:
@@ -49,7 +49,7 @@ def test_after_content_setpoint_makes_no_other_call_and_says_so_in_an_error_even
 def test_a_client_that_leaves_lets_go_of_the_provider_within_a_second() -> None:
     results, unended = asked(cells(LEAVING, SURFACE_NAMES, SPOKEN))
     assert not shown_misses(results)
-    assert unended == 0
+    assert not unended
     assert {result.cell.surface for result in results} == set(SURFACE_NAMES)
 
 

@@ -15,15 +15,15 @@ PATIENCE_S = 60.0
 ENDED_S = 20.0
 
 
-def asked(cells: Iterable[Cell]) -> tuple[list[Result], int]:
-    """What came of each cell, billing included, and how many calls were never ended."""
+def asked(cells: Iterable[Cell]) -> tuple[list[Result], list[str]]:
+    """What came of each cell, billing included, and which calls were never ended."""
     return asyncio.run(_asked(list(cells)))
 
 
-async def _asked(cells: Sequence[Cell]) -> tuple[list[Result], int]:
+async def _asked(cells: Sequence[Cell]) -> tuple[list[Result], list[str]]:
     async with WallUpstreams(SPOKEN) as upstreams:
         with own_gateway(upstreams) as (gateway, running):
             results = await Wall(Settings(gateway, model_for, PARALLEL, PATIENCE_S), upstreams).run(cells)
             unended = await upstreams.all_ended(ENDED_S)
             check_records(results, running)
-            return results, len(unended)
+            return results, unended

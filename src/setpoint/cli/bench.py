@@ -95,7 +95,7 @@ class _Plan:
 
 
 class _Outcome:
-    def __init__(self, results: list[Result], unended: int, unserved: dict[tuple[str, str], str]) -> None:
+    def __init__(self, results: list[Result], unended: list[str], unserved: dict[tuple[str, str], str]) -> None:
         self.results = results
         self.unended = unended
         self.unserved = unserved
@@ -124,7 +124,7 @@ async def _asked(plan: _Plan, upstreams: WallUpstreams, settings: Settings) -> _
     unserved = {pair: why for pair, why in served.items() if why}
     results = await wall.run((cell for cell in cells if not served[cell.surface, cell.dialect]), _Progress(len(cells)))
     left = await upstreams.all_ended(ENDED_S)
-    return _Outcome(results, len(left), cast("dict[tuple[str, str], str]", unserved))
+    return _Outcome(results, left, cast("dict[tuple[str, str], str]", unserved))
 
 
 class _Progress:
@@ -157,7 +157,7 @@ def _tell(outcome: _Outcome, json_file: Path | None) -> None:
     if met < len(results):
         lines += [*report.shown_misses(results), ""]
     if outcome.unended:
-        lines.append(f"{outcome.unended} calls were never ended: the gateway leaks connections.")
+        lines += [f"{len(outcome.unended)} calls were never ended, so the gateway leaks connections:", *outcome.unended, ""]
     typer.echo("\n".join([*lines, f"{met} of {len(results)} cells met ({met / len(results):.1%})."]))
     sys.stdout.flush()
     if met < len(results) or outcome.unended:

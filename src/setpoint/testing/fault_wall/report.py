@@ -58,19 +58,19 @@ def shown_misses(results: Iterable[Result], most: int = MISSES_SHOWN) -> list[st
     return [*lines, f"... and {len(missed) - most} more; --json FILE has all of them"] if len(missed) > most else lines
 
 
-def document(results: Sequence[Result], unended: int, unserved: dict[tuple[str, str], str]) -> dict[str, Any]:
+def document(results: Sequence[Result], unended: Sequence[str], unserved: dict[tuple[str, str], str]) -> dict[str, Any]:
     """All of it."""
     return {
         "met": sum(not result.misses for result in results),
         "asked": len(results),
-        "calls_never_ended": unended,
+        "calls_never_ended": list(unended),
         "not_served": [{"surface": surface, "dialect": dialect, "why": why} for (surface, dialect), why in unserved.items()],
         "rules": {name: rule.why for name, rule in RULES.items()},
         "cells": [_row(result) for result in results],
     }
 
 
-def as_json(results: Sequence[Result], unended: int, unserved: dict[tuple[str, str], str]) -> str:
+def as_json(results: Sequence[Result], unended: Sequence[str], unserved: dict[tuple[str, str], str]) -> str:
     return json.dumps(document(results, unended, unserved), indent=1, ensure_ascii=False)
 
 

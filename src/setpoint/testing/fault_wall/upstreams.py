@@ -89,9 +89,14 @@ class Orders:
             return condition()
         return True
 
-    def unended(self) -> list[Seen]:
-        """Calls that were neither answered nor hung up on."""
-        return [seen for order in self._by_no.values() for seen in order.calls if not seen.answered_ns and not seen.hung_up_ns]
+    def unended(self) -> list[str]:
+        """Calls that were neither answered nor hung up on, in words."""
+        return [
+            f"{order.mode.name}: call {seen.no} of {seen.path} on connection {seen.connection}"
+            for order in self._by_no.values()
+            for seen in order.calls
+            if not seen.answered_ns and not seen.hung_up_ns
+        ]
 
 
 class WallBook(UpstreamBook):
@@ -208,7 +213,7 @@ class WallUpstreams:
     def connections_open(self) -> int:
         return len(self._open)
 
-    async def all_ended(self, patience_s: float) -> list[Seen]:
+    async def all_ended(self, patience_s: float) -> list[str]:
         """Calls that have not ended after some patience: the gateway forgot to hang up."""
         await self.orders.wait_for(lambda: not self.orders.unended(), patience_s)
         return self.orders.unended()
