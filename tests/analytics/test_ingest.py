@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 
 from setpoint.adapters.files.posix import PosixFiles
@@ -325,6 +326,22 @@ def test_small_segments_of_a_day_become_one_and_traces_stay_readable(machine: Ma
     assert len(list((machine.folder / "traces").glob("dt=*/*.parquet"))) == 2
     assert [machine.get(request_id)["id"] for request_id in ids] == [request_id.hex() for request_id in ids]
     machine.restart()
+
+
+def test_a_segment_of_before_a_text_was_added_is_read_and_merged(machine: Machine) -> None:
+    writer, ids = machine.worker(), []
+    decision = {"strategy": "cost", "order": [["a/m"]]}
+    for no in range(8):
+        ids.append(machine.new_id())
+        put(writer, ids[-1], decision=msgspec.json.encode(decision).decode())
+        machine.seal()
+        if no == 0:
+            (old,) = (machine.folder / "traces").glob("dt=*/*.meta.parquet")
+            pq.write_table(pq.read_table(old, partitioning=None).drop_columns(["decision"]), old)
+            assert machine.get(ids[0])["decision"] is None
+    machine.run(40)
+    assert len(list((machine.folder / "traces").glob("dt=*/*.meta.parquet"))) == 1
+    assert [machine.get(request_id)["decision"] for request_id in ids] == [None, *[decision] * 7]
 
 
 def test_days_past_the_retention_are_dropped_whole(machine: Machine) -> None:
