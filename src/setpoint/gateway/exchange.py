@@ -121,7 +121,7 @@ class Exchange:
         self.racer: Exchange | None = None
         """The copy that a second call works on besides; see `gateway.hedging`."""
         self.hedged = 0
-        """With two calls at once: the number of the one whose answer this is."""
+        """With two calls at once: the number of the one whose answer this is; less than 0 when a later call followed both."""
         self.given_up: Fault | None = None
         self.upstream_ns = 0
         self.ttft_ns = 0

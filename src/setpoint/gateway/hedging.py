@@ -103,13 +103,16 @@ class Race:
         deadlines: Deadlines,
         on_call: OnCall,
         on_hedge: Callable[[HedgeOutcome], None],
+        on_fault: Callable[[Racer, Fault], None],
     ) -> None:
+        """`on_fault` is told at once of a call that failed while the other goes on."""
         self.exchange = first.exchange
         self.racers = [first]
         self._begin_second = begin_second
         self._deadlines = deadlines
         self._on_call = on_call
         self._on_hedge = on_hedge
+        self._on_fault = on_fault
         self._hedge_at_s = None if after_s is None else first.began_s + after_s
         self._upstream_ns = self.exchange.upstream_ns
         self.content_s: float | None = None
@@ -155,6 +158,8 @@ class Race:
                 return racer
             if ended:
                 failed = racer
+                if isinstance(racer.result, Fault) and not all(other.over for other in self.racers):
+                    self._on_fault(racer, racer.result)
         return failed
 
     def _grow(self) -> bool:

@@ -53,7 +53,7 @@ def tail_of(exchange: Exchange, fault: Fault | None, prompt_bytes: int, answer_b
         tail.saved_nanousd = exchange.saved_nanousd
     if exchange.key is not None:
         tail.key = exchange.key.label
-    if exchange.hedged:
+    if exchange.hedged > 0:
         tail.hedged, tail.attempt_no = True, exchange.hedged
     _add_client_texts(tail, exchange)
     return tail

@@ -33,6 +33,7 @@ from setpoint.gateway.next_call import (
 )
 from setpoint.gateway.payload import streams
 from setpoint.gateway.published import Candidate
+from setpoint.gateway.records import Slower
 from setpoint.kit.backoff import RetryBudget
 from setpoint.kit.breaker import CALL, Breaker
 
@@ -86,6 +87,7 @@ class Attempt:
         passed = exchange.failovers + 1 if made else 0  # not the first list of targets, when there were calls before
         if not made and (fault := self._begin(exchange, now_s)) is not None:
             return fault
+        exchange.hedged = -abs(exchange.hedged)
         if len(exchange.candidates) > 1 and any(candidate.line.ill for candidate in exchange.candidates):
             exchange.candidates = well_first(exchange.candidates)
         refused = NOTHING
@@ -116,7 +118,9 @@ class Attempt:
             wait_s, ahead = self._next(exchange, at, made, result, refused)
             if wait_s is None:
                 return result
-            self._on_failed(exchange, candidate, result, self._now_s() - exchange.called_s, None)
+            number = Slower(exchange.hedged) if exchange.hedged > 0 else None
+            self._on_failed(exchange, candidate, result, self._now_s() - exchange.called_s, number)
+            exchange.hedged = -abs(exchange.hedged)
             if wait_s:
                 await self._wait(exchange, wait_s)
             if exchange.given_up is not None:
@@ -182,15 +186,17 @@ class Attempt:
             twin.failovers = failovers - at % len(candidates) + place
             return Racer(twin, other, max(at, place), self._one(twin, other, other.breaker.admit(later_s), refused), later_s)
 
-        race = Race(first, second, self._slow_s(exchange, hedging, stream=stream), self._deadlines, self._on_failed, self._on_hedge)
+        def failed(racer: Racer, fault: Fault) -> None:
+            nonlocal refused
+            refused = self._without_key(racer.exchange, racer.candidate, fault, refused)
+
+        slow_s = self._slow_s(exchange, hedging, stream=stream)
+        race = Race(first, second, slow_s, self._deadlines, self._on_failed, self._on_hedge, failed)
         try:
             last = await race.run()
         finally:
             if not isinstance(first.result, Fault):
                 hedging.saw((race.content_s or self._now_s()) - now_s, stream=stream)
-        for racer in race.racers:
-            if racer is not last and isinstance(racer.result, Fault):
-                refused = self._without_key(racer.exchange, racer.candidate, racer.result, refused)
         assert last.result is not None
         return last.result, last.at, refused
 
