@@ -19,7 +19,7 @@ from tests.gateway.world import (
 )
 
 from setpoint.domain.faults import Fault, FaultKind
-from setpoint.domain.plan import BreakerLimits, Plan, Retries
+from setpoint.domain.plan import BreakerLimits, Plan, Retries, Route, Target, Timeouts
 from setpoint.domain.trace import Outcome, RecordKind
 from setpoint.gateway.next_call import next_admitted, ready_after, unavailable, wait_before_retry_s
 from setpoint.gateway.published import Candidate
@@ -254,3 +254,160 @@ def test_a_worker_that_must_go_ends_an_exchange_with_its_fault() -> None:
         w.loop.spin()
         assert (status_of(client.sent), len(w.loop.asked)) == (503, 1)
         assert (client.gone, w.up().aborted, w.clean) == (True, True, True)
+
+
+# ---- one deadline for all of it
+
+
+def test_calls_and_waits_share_one_deadline_of_twice_a_call() -> None:
+    slow = Timeouts(first_byte_s=6.0, unary_total_s=6.0)
+    plan = plan_of(upstream("a"), routes=(route_to("m", "a", retries=Retries(9, 0.0, 1.0, 1.0), timeouts=slow),))
+    with world(plan) as w:
+        client = begin(w)
+        w.loop.advance(11.9)
+        assert client.sent == b""
+        w.loop.advance(0.3)
+        assert (status_of(client.sent), headers_of(client.sent)["x-setpoint-attempts"]) == (504, "2")
+
+
+def test_a_route_may_name_its_deadline_and_a_client_a_shorter_one() -> None:
+    plan = plan_of(upstream("a"), upstream("b"), routes=(route_to("m", "a", "b", retries=Retries(3, total_s=4.0)),))
+    with world(plan) as w:
+        client = begin(w)
+        w.loop.advance(4.2)
+        assert (status_of(client.sent), len(w.loop.asked)) == (504, 1)
+        hurried = w.client()
+        hurried.says(ask("m", headers={"x_setpoint_timeout": "1.5"}))
+        w.loop.advance(1.4)
+        assert hurried.sent == b""
+        w.loop.advance(0.3)
+        assert status_of(hurried.sent) == 504
+        patient = w.client()
+        patient.says(ask("m", headers={"x_setpoint_timeout": "100"}))
+        w.loop.advance(4.2)
+        assert status_of(patient.sent) == 504
+
+
+@pytest.mark.parametrize("said", ["soon", "-1", "0", "1e9", "", "nan"])
+def test_a_timeout_that_is_no_number_of_seconds_is_said_to_be_none(said: str) -> None:
+    with world(ups("a")) as w:
+        client = w.client()
+        client.says(ask("m", headers={"x_setpoint_timeout": said}))
+        w.loop.spin()
+        assert (status_of(client.sent), w.loop.asked, b"x-setpoint-timeout" in client.sent) == (400, [], True)
+
+
+def test_a_call_that_the_deadline_cut_short_does_not_count_against_the_upstream() -> None:
+    with world(ups("a", retries=Retries(1, total_s=2.0))) as w:
+        begin(w)
+        w.loop.advance(2.2)
+        assert three(w)[0].breaker.state.name == "closed"
+    with world(ups("a", retries=Retries(1), timeouts=Timeouts(first_byte_s=2.0))) as w:
+        begin(w)
+        w.loop.advance(2.2)
+        assert three(w)[0].breaker.state.name == "open"
+
+
+# ---- keys, queues, counts
+
+
+def test_a_key_that_was_refused_is_not_used_for_another_model_of_the_same_upstream() -> None:
+    targets = (Target("a", "large"), Target("a", "small"), Target("b", "large"))
+    plan = plan_of(upstream("a"), upstream("b"), routes=(Route("m", targets, retries=RETRIES),))
+    with world(plan) as w:
+        client = begin(w)
+        w.up(0).says(answer(b"{}", 401))
+        w.loop.spin()
+        w.up(1).says(answer())
+        w.loop.spin()
+        assert (status_of(client.sent), [asked["to"][0] for asked in w.loop.asked]) == (200, ["a.test", "b.test"])
+        assert (w.page[at.FALLBACKS], w.page[at.RETRIES]) == (1, 0)
+
+
+def test_a_full_queue_before_one_upstream_is_a_reason_to_ask_another() -> None:
+    full = Fault(FaultKind.overloaded, "", retry_after_s=1.0)
+    assert wait_before_retry_s(full, 1, RETRIES, elsewhere=True, left_s=9, uniform=0.5) == 0.0
+    assert wait_before_retry_s(full, 1, RETRIES, elsewhere=False, left_s=9, uniform=0.5) is None
+
+
+def test_a_target_that_cannot_express_the_request_is_no_call() -> None:
+    other = upstream("a", dialect="bedrock_converse", hosting="bedrock")
+    plan = plan_of(other, upstream("b"), routes=(route_to("m", "a", "b", retries=RETRIES, untranslated="refuse"),))
+    with world(plan) as w:
+        client = w.client()
+        client.says(ask("m", logprobs=True, seed=7))
+        w.up().says(answer())
+        w.loop.spin()
+        found = headers_of(client.sent)
+        assert (status_of(client.sent), found["x-setpoint-attempts"], found["x-setpoint-fallback"]) == (200, "1", "1")
+        told, end = w.sink.records()
+        assert (told.head.fault, told.tail.attempt_no, end.head.attempts) == (FaultKind.unsupported, 0, 1)
+
+
+def test_a_worker_that_must_go_does_not_wait_for_the_end_of_a_backoff() -> None:
+    with world(plan_of(upstream("a"), routes=(route_to("m", "a", retries=RETRIES),))) as w:
+        client = begin(w)
+        w.up().says(answer(b"{}", 500))
+        w.lane.end_all(Fault(FaultKind.draining, "The worker goes.", retry_after_s=1.0))
+        w.loop.spin()
+        assert (status_of(client.sent), w.clean) == (503, True)
+
+
+def test_attempts_tell_when_each_of_them_began() -> None:
+    with world(plan_of(upstream("a"), routes=(route_to("m", "a", retries=RETRIES),))) as w:
+        begin(w)
+        w.loop.advance(1)
+        w.up().says(answer(b"{}", 500))
+        w.loop.advance(0.6)
+        w.loop.advance(2)
+        w.up().says(answer(b"{}", 500))
+        w.loop.advance(1.1)
+        w.up().says(answer())
+        w.loop.spin()
+        one, two, _ = w.sink.records()
+        assert (one.tail.began_ns, one.head.duration_ns) == (0, pytest.approx(1e9, abs=2e8))
+        assert (two.tail.began_ns, two.head.duration_ns) == (pytest.approx(1.5e9, abs=2e8), pytest.approx(2e9, abs=3e8))
+
+
+# ---- half-open
+
+
+def half_open(w: World) -> None:
+    open_circuit(three(w)[0], w.loop.now_s)
+    w.loop.advance(31)
+
+
+def test_the_first_content_of_a_stream_closes_a_half_open_circuit() -> None:
+    with world(ups("a")) as w:
+        half_open(w)
+        first = begin(w, stream=True)
+        refused = begin(w)
+        assert status_of(refused.sent) == 503
+        w.up().says(STREAM_HEAD + event("hello"))
+        w.loop.spin()
+        assert three(w)[0].breaker.state.name == "closed"
+        w.up().ends()
+        w.loop.spin()
+        assert (b'"error"' in first.sent, three(w)[0].breaker.state.name) == (True, "open")
+
+
+def test_one_stream_is_one_good_try_not_two() -> None:
+    plan = plan_of(upstream("a", breaker=BreakerLimits(1, 30.0, 2)), routes=(route_to("m", "a"),))
+    with world(plan) as w:
+        half_open(w)
+        begin(w, stream=True)
+        w.up().says(STREAM_HEAD + event("hello") + event(finish="stop") + DONE + STREAM_END)
+        w.loop.spin()
+        assert (three(w)[0].breaker.state.name, three(w)[0].breaker.circuit.count) == ("half_open", 1)
+
+
+def test_a_try_of_a_half_open_circuit_whose_client_leaves_frees_its_place() -> None:
+    with world(ups("a")) as w:
+        half_open(w)
+        client = begin(w)
+        assert status_of(begin(w).sent) == 503
+        client.ends()
+        begin(w)
+        w.up().says(answer())
+        w.loop.spin()
+        assert three(w)[0].breaker.state.name == "closed"
