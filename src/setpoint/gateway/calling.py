@@ -209,7 +209,8 @@ class Calling:
             fault = call.fault or Fault(FaultKind.upstream_cut, "The upstream ended the stream before it was complete.")
         self._settle_stream(exchange, candidate, relay)
         exchange.fault = fault
-        if fault is not None and (relay.translated or fault is not tap.error):
+        # The provider's own error event is on its way to a client of the same dialect; what we found ourselves is still to be said.
+        if fault is not None and (relay.translated or fault is not tap.error or fault.upstream_body is None):
             rest += framed(exchange, DIALECTS[exchange.surface.dialect].render_stream_fault(fault, exchange.request_id.hex()))
         if exchange.framer is not None:
             rest += exchange.framer.finish()
