@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from setpoint.domain.chat import ChatAnswer
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.wire.anthropic.count_tokens import decode_count_request as count_for_anthropic
 from setpoint.wire.anthropic.dialect import ANTHROPIC
@@ -73,7 +74,7 @@ def test_bytes_that_are_no_utf_8_are_refused_wherever_they_stand(name: str, bad:
 ANSWERS: dict[str, tuple[Dialect, Json]] = {
     "openai_chat": (
         OPENAI_CHAT,
-        {"choices": [{"message": {"content": "x", "audio": {"id": "a", "data": "HERE"}}, "finish_reason": "stop"}]},
+        {"choices": [{"message": {"content": "x", "executed_tools": [{"a": "HERE"}]}, "finish_reason": "stop"}]},
     ),
     "openai_responses": (OPENAI_RESPONSES, {"status": "completed", "output": [{"type": "new", "a": "HERE"}]}),
     "openai_completions": (OPENAI_COMPLETIONS, {"choices": [{"text": "x", "finish_reason": "stop"}], **UNKNOWN}),
@@ -85,12 +86,37 @@ ANSWERS: dict[str, tuple[Dialect, Json]] = {
 }
 
 
+STREAMS: dict[str, tuple[Dialect, Json]] = {
+    "openai_chat": (OPENAI_CHAT, {"choices": [{"delta": {"executed_tools": [{"a": "HERE"}]}}]}),
+    "openai_responses": (
+        OPENAI_RESPONSES,
+        {"type": "response.output_item.done", "output_index": 0, "item": {"type": "new", "a": "HERE"}},
+    ),
+    "anthropic": (
+        ANTHROPIC,
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "new", "a": "HERE"}},
+    ),
+    "gemini": (GEMINI, {"candidates": [{"content": {"parts": [{"new": "HERE"}]}}]}),
+    "cohere": (COHERE, {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "new", "a": "HERE"}}}}),
+}
+
+
 @pytest.mark.parametrize("name", list(ANSWERS))
-def test_an_answer_that_is_no_utf_8_cannot_be_read(name: str) -> None:
+def test_what_is_carried_out_of_an_answer_is_said_as_utf_8(name: str) -> None:
+    """No client could read it otherwise; every provider writes UTF-8, so a byte that is none is damage."""
     dialect, body = ANSWERS[name]
-    good = json.dumps(body).encode()
-    assert not isinstance(dialect.decode_answer(good.replace(b"HERE", "ü€😀".encode())), Fault)
-    fault = dialect.decode_answer(good.replace(b"HERE", b"\xff"))
-    assert isinstance(fault, Fault)
-    assert fault.kind is FaultKind.upstream_server
-    assert "utf-8" in fault.message
+    answer = dialect.decode_answer(json.dumps(body).encode().replace(b"HERE", b"\xff"))
+    assert isinstance(answer, ChatAnswer)
+    said = dialect.encode_answer(answer, "m", 1).decode()
+    assert ("HERE" in json.dumps(body) and "\ufffd" in said) or UNKNOWN.items() <= body.items()
+
+
+@pytest.mark.parametrize("name", list(STREAMS))
+def test_what_is_carried_out_of_a_stream_is_said_as_utf_8(name: str) -> None:
+    dialect, data = STREAMS[name]
+    decoder = dialect.stream_decoder()
+    events = decoder.feed(b"data: " + json.dumps(data).encode().replace(b"HERE", b"\xff") + b"\n\n")
+    if name == "anthropic":
+        events += decoder.feed(b'data: {"type":"content_block_stop","index":0}\n\n')
+    renderer = dialect.stream_renderer("m", 1, include_usage=True)
+    assert "\ufffd" in b"".join(map(renderer.render, events)).decode()

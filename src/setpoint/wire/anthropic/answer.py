@@ -15,7 +15,7 @@ from setpoint.wire.anthropic.facts import UsageShape, shape_of, usage_of
 from setpoint.wire.anthropic.faults import classify_anthropic_fault
 from setpoint.wire.anthropic.signed_parts import redacted_block, thinking_block
 from setpoint.wire.anthropic.words import finish_of, message_id, shown_tier, stop_reason
-from setpoint.wire.bodies import as_object, unread_answer, utf8
+from setpoint.wire.bodies import as_object, unread_answer
 from setpoint.wire.carried import carried
 from setpoint.wire.signatures import marked, shown
 
@@ -62,7 +62,7 @@ MESSAGE_MEMBERS = ("container", "context_management", "stop_details")
 
 def decode_answer(body: bytes) -> ChatAnswer | Fault:
     try:
-        answer = _decode(utf8(body))
+        answer = _decode(body)
         if answer.type == "error":
             return classify_anthropic_fault(0, {}, body, 0.0)
         if answer.type != "message":

@@ -10,7 +10,7 @@ from setpoint.wire.bedrock_converse.citations import written
 from setpoint.wire.bedrock_converse.facts import Tier, Trace, UsageShape, model_of, shape_of, usage_of
 from setpoint.wire.bedrock_converse.faults import classify_bedrock_fault
 from setpoint.wire.bedrock_converse.words import DIALECT, IMAGE_FORMATS, SIGNER, finish_of, stop_reason
-from setpoint.wire.bodies import as_object, unread_answer, utf8
+from setpoint.wire.bodies import as_object, unread_answer
 from setpoint.wire.signatures import shown
 
 Json = dict[str, object]
@@ -51,7 +51,7 @@ _encode = msgspec.json.Encoder().encode
 
 def decode_answer(body: bytes) -> ChatAnswer | Fault:
     try:
-        answer = _decode(utf8(body))
+        answer = _decode(body)
         message = answer.output.message if answer.output is not None else None
         if message is None:
             if b'"message"' in body or b'"Message"' in body:

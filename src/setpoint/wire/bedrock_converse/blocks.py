@@ -8,6 +8,7 @@ import msgspec
 from setpoint.domain.chat import Audio, CacheMark, Document, Foreign, Image, Part, Text, Thinking, ToolCall, ToolResult
 from setpoint.wire.bedrock_converse.citations import citation_of
 from setpoint.wire.bedrock_converse.words import ANSWER_TOOL, DIALECT, DOCUMENT_TYPES, IMAGE_TYPES, SIGNER, TEXT_FORMATS
+from setpoint.wire.carried import carried
 from setpoint.wire.signatures import marked
 
 _NO_RAW = msgspec.Raw()
@@ -158,12 +159,12 @@ def _foreign(raw: bytes) -> Foreign:
         name = next((name for name in _names(raw) if name != "type"), "empty")
     except msgspec.DecodeError:
         name = "unknown"
-    return Foreign(name[:64], DIALECT, raw)
+    return Foreign(name[:64], DIALECT, carried(raw))
 
 
 def _call(use: _ToolUse, raw: bytes) -> Part:
     if use.type == "server_tool_use":
-        return Foreign("server_tool_use", DIALECT, raw)
+        return Foreign("server_tool_use", DIALECT, carried(raw))
     arguments = bytes(use.input).decode("utf-8", "replace") or "{}"
     if use.name == ANSWER_TOOL:
         return Text(arguments)
@@ -173,7 +174,7 @@ def _call(use: _ToolUse, raw: bytes) -> Part:
 def _result(result: _ToolResult, raw: bytes, notes: dict[str, None]) -> Part:
     """A result with a type is that of a tool that AWS ran."""
     if result.type is not None and result.type != "tool_result":
-        return Foreign("server_tool_result", DIALECT, raw)
+        return Foreign("server_tool_result", DIALECT, carried(raw))
     parts = tuple([_result_part(bytes(one), notes) for one in result.content or ()])
     return ToolResult(result.tool_use_id or "", parts, result.status == "error")
 

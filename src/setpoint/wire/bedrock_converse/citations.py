@@ -4,6 +4,7 @@ import msgspec
 
 from setpoint.domain.chat import Citation
 from setpoint.wire.bedrock_converse.words import DIALECT
+from setpoint.wire.carried import carried
 
 Json = dict[str, object]
 
@@ -49,7 +50,7 @@ def citation_of(raw: bytes) -> Citation:
         quote="".join(quote.text or "" for quote in given.source_content or ()),
         document=place.document_index if place.document_index is not None else -1,
         dialect=DIALECT,
-        raw=raw,
+        raw=carried(raw),
     )
 
 

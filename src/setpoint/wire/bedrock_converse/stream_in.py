@@ -35,6 +35,7 @@ from setpoint.wire.bedrock_converse.citations import citation_of
 from setpoint.wire.bedrock_converse.facts import Tier, Trace, UsageShape, usage_of
 from setpoint.wire.bedrock_converse.faults import classify_exception, is_exception
 from setpoint.wire.bedrock_converse.words import ANSWER_TOOL, DIALECT, finish_of
+from setpoint.wire.carried import carried
 from setpoint.wire.sse import EVENT_BYTES_MAX
 
 COLLECTED_BYTES_MAX = 33_554_432
@@ -312,7 +313,7 @@ def _whole(block: _Collected) -> Foreign:
 
 
 def _foreign(kind: str, made: dict[str, object]) -> Foreign:
-    return Foreign(kind, DIALECT, _encode(made))
+    return Foreign(kind, DIALECT, carried(_encode(made)))
 
 
 def _input(text: str) -> object:

@@ -8,7 +8,8 @@ import msgspec
 
 from setpoint.domain.chat import ChatAnswer, Citation, Foreign, Part, Refusal, Text, Thinking, ToolCall
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import unread_answer, utf8
+from setpoint.wire.bodies import unread_answer
+from setpoint.wire.carried import carried
 from setpoint.wire.cohere.citations import NAME, Json, read_citation, write_citations
 from setpoint.wire.cohere.faults import classify_cohere_fault, failed_generation
 from setpoint.wire.cohere.logprobs import LogprobItem, read_logprobs, write_logprobs
@@ -58,7 +59,7 @@ _encode = msgspec.json.Encoder().encode
 def decode_answer(body: bytes) -> ChatAnswer | Fault:
     """A good status with an error inside is a fault."""
     try:
-        answer = _decode(utf8(body))
+        answer = _decode(body)
         if not isinstance(answer.message, Said):
             if isinstance(answer.message, str) or answer.error:
                 return classify_cohere_fault(0, {}, body, 0.0)
@@ -95,7 +96,7 @@ def parts_of(said: Said, answer_id: str) -> tuple[Part, ...]:
             elif content.thinking is not None:
                 parts.append(Thinking(content.thinking))
             else:
-                parts.append(Foreign((content.type or "content")[:64], NAME, bytes(raw)))
+                parts.append(Foreign((content.type or "content")[:64], NAME, carried(raw)))
     if said.tool_plan:
         parts.append(Thinking(said.tool_plan))
     for no, call in enumerate(said.tool_calls or ()):

@@ -12,6 +12,7 @@ import re
 import msgspec
 
 from setpoint.domain.chat import Citation
+from setpoint.wire.carried import carried
 
 Json = dict[str, object]
 NAME = "cohere"
@@ -77,7 +78,7 @@ def _of_source(members: dict[str, msgspec.Raw], raw: msgspec.Raw, start: int, en
         end=end,
         document=int(number[1]) if number else -1,
         dialect=NAME,
-        raw=_encode({**members, "sources": [raw]}),
+        raw=carried(_encode({**members, "sources": [raw]})),
     )
 
 

@@ -26,6 +26,7 @@ from setpoint.domain.stream import (
     UsageReported,
 )
 from setpoint.wire.bodies import is_complete_json
+from setpoint.wire.carried import carried
 from setpoint.wire.cohere.answer import Call, Content, Function, arguments_of, made_up_id
 from setpoint.wire.cohere.citations import NAME, read_citation
 from setpoint.wire.cohere.faults import classify_cohere_fault, failed_generation
@@ -162,7 +163,7 @@ class ChatStreamDecoder:
         elif content.thinking:
             self._think(content.thinking, out)
         elif begins and content.text is None and content.thinking is None and content.type not in {None, "text", "thinking"}:
-            out.append(ForeignShown(Foreign((content.type or "")[:64], NAME, bytes(message.content))))
+            out.append(ForeignShown(Foreign((content.type or "")[:64], NAME, carried(message.content))))
         if tokens := read_logprobs([event.logprobs] if event.logprobs is not None else None):
             out.append(LogprobsReported(tokens))
 

@@ -4,7 +4,7 @@ import msgspec
 
 from setpoint.domain.chat import ChatAnswer, Part, Refusal, Text, Thinking, TokenLogprob, ToolCall
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import unread_answer, utf8
+from setpoint.wire.bodies import unread_answer
 from setpoint.wire.gemini import answer_shapes, shapes
 from setpoint.wire.gemini.answer_parts import read_call, read_other, written_part
 from setpoint.wire.gemini.citations import grounding_of, places
@@ -22,7 +22,7 @@ BLOCK_REASON = "SAFETY"
 def decode_answer(body: bytes) -> ChatAnswer | Fault:
     """The first candidate. A prompt that was blocked is an answer too: a refusal."""
     try:
-        return _read(answer_shapes.decode(utf8(body)), body)
+        return _read(answer_shapes.decode(body), body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return unread_answer(error)
     except RecursionError:

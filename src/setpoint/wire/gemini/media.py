@@ -4,6 +4,7 @@ import base64
 import binascii
 
 from setpoint.domain.chat import Audio, Document, Foreign, Image, Part
+from setpoint.wire.carried import carried
 
 _BY_EXTENSION = {
     "png": "image/png",
@@ -58,7 +59,7 @@ def inline_part(media_type: str, data: str, name: str | None, raw: bytes, detail
     if kind in _AUDIO:
         return Audio(data, _AUDIO[kind])
     if kind.startswith(("audio/", "video/")):
-        return Foreign(kind[:64], "gemini", raw)
+        return Foreign(kind[:64], "gemini", carried(raw))
     if kind.startswith("text/") and (text := _text(data)) is not None:
         return Document(name, media_type=media_type, text=text)
     return Document(name, data, media_type)
@@ -68,7 +69,7 @@ def linked_part(url: str, media_type: str | None, name: str | None, raw: bytes, 
     """The neutral part of a file by reference."""
     kind = media_type or media_type_of(url) or ("video/mp4" if url.startswith(_VIDEO_HOSTS) else "")
     if not kind or kind.startswith(("audio/", "video/")):
-        return Foreign(kind[:64] or "fileData without a type", "gemini", raw)
+        return Foreign(kind[:64] or "fileData without a type", "gemini", carried(raw))
     at_url, file_id = (None, url) if lies_at_google(url) else (url, None)
     if kind.startswith("image/"):
         return Image(at_url, media_type=kind, file_id=file_id, detail=detail)

@@ -3,6 +3,7 @@
 import msgspec
 
 from setpoint.domain.chat import Foreign, Part, Text, Thinking
+from setpoint.wire.carried import carried
 from setpoint.wire.gemini import shapes
 from setpoint.wire.gemini.media import inline_part, linked_part
 from setpoint.wire.gemini.signed import NAME, read_signature
@@ -23,13 +24,13 @@ def content_part(part: shapes.Part, raw: bytes) -> Part | None:
     if part.inline_data is not None:
         blob = part.inline_data
         if part.thought:
-            return Foreign("image of thinking", NAME, raw)
+            return Foreign("image of thinking", NAME, carried(raw))
         return inline_part(blob.mime_type or "application/octet-stream", blob.data or "", blob.display_name, raw, _detail(part))
     if part.file_data is not None and part.file_data.file_uri:
         file = part.file_data
         return linked_part(file.file_uri or "", file.mime_type, file.display_name, raw, _detail(part))
     if part.text is None and (kind := _other_kind(raw)):
-        return Foreign(kind, NAME, raw)
+        return Foreign(kind, NAME, carried(raw))
     return _words(part)
 
 

@@ -7,6 +7,7 @@ result without one belongs to the first call of its name that has none yet.
 import msgspec
 
 from setpoint.domain.chat import Document, Foreign, Image, Text, ToolResult
+from setpoint.wire.carried import carried
 from setpoint.wire.gemini import shapes
 from setpoint.wire.gemini.media import inline_part, linked_part
 
@@ -83,4 +84,4 @@ def _file(part: shapes.ResultPart) -> Image | Document | Foreign | None:
         made = linked_part(file.file_uri or "", file.mime_type, file.display_name, raw)
     else:
         return None
-    return made if isinstance(made, Image | Document | Foreign) else Foreign("audio", "gemini", raw)
+    return made if isinstance(made, Image | Document | Foreign) else Foreign("audio", "gemini", carried(raw))

@@ -23,6 +23,7 @@ from setpoint.domain.stream import (
     ToolCallStarted,
     UsageReported,
 )
+from setpoint.wire.carried import carried
 from setpoint.wire.gemini import answer_shapes, shapes
 from setpoint.wire.gemini.answer_parts import read_call
 from setpoint.wire.gemini.citations import places
@@ -145,7 +146,7 @@ class GeminiStreamDecoder:
             # A stream has no event for files, so an image made by the model goes on as what only this dialect can say.
             self._text = []
             kind = part.kind if isinstance(part, Foreign) else type(part).__name__.lower()
-            out.append(ForeignShown(Foreign(kind, NAME, raw)))
+            out.append(ForeignShown(Foreign(kind, NAME, carried(raw))))
 
     def _cite(self, candidate: answer_shapes.Candidate, out: list[StreamEvent]) -> None:
         """Chunks may repeat what was cited before."""

@@ -9,7 +9,7 @@ import msgspec
 from setpoint.domain.chat import ChatAnswer, Part, Refusal, Text, Thinking, ToolCall
 from setpoint.domain.faults import Fault
 from setpoint.domain.usage import Usage
-from setpoint.wire.bodies import as_object, unread_answer, utf8
+from setpoint.wire.bodies import as_object, unread_answer
 from setpoint.wire.ollama.faults import classify_ollama_fault
 from setpoint.wire.ollama.logprobs import TokenShape, read_logprobs, write_logprobs
 from setpoint.wire.ollama.times import call_id, id_of, seconds_of, time_of
@@ -79,7 +79,7 @@ def arguments_of(raw: msgspec.Raw) -> str:
 def decode_answer(body: bytes) -> ChatAnswer | Fault:
     """A good status with an error inside is a fault."""
     try:
-        answer = decode_piece(utf8(body))
+        answer = decode_piece(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return unread_answer(error)
     if bytes(answer.error) not in {b"", b"null"}:

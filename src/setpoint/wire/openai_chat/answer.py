@@ -7,7 +7,7 @@ import msgspec
 
 from setpoint.domain.chat import ChatAnswer, Citation, Foreign, Image, Part, Refusal, Text, Thinking, ToolCall
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import unread_answer, utf8
+from setpoint.wire.bodies import unread_answer
 from setpoint.wire.carried import carried
 from setpoint.wire.openai_chat.citations import annotations_of, references_of, sources_of, written
 from setpoint.wire.openai_chat.data_urls import data_url, data_url_of
@@ -60,7 +60,7 @@ MESSAGE_MEMBERS = ("audio", "executed_tools")
 def decode_answer(body: bytes) -> ChatAnswer | Fault:
     """The first choice of an answer. A good status with an error inside, or no choice, is a fault."""
     try:
-        answer = _decode(utf8(body))
+        answer = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return unread_answer(error)
     if not answer.choices or answer.choices[0].message is None:

@@ -4,7 +4,7 @@ import msgspec
 
 from setpoint.domain.chat import ChatAnswer, Refusal, Text
 from setpoint.domain.faults import Fault
-from setpoint.wire.bodies import unread_answer, utf8
+from setpoint.wire.bodies import unread_answer
 from setpoint.wire.openai_completions.logprobs import LogprobsWriter, read_logprobs
 from setpoint.wire.openai_completions.words import WRITTEN, finish_of, shown_id
 from setpoint.wire.openai_faults import classify_openai_fault
@@ -49,7 +49,7 @@ def text_of(choice: Choice) -> str:
 def decode_answer(body: bytes) -> ChatAnswer | Fault:
     """The first choice of an answer. A good status with an error inside, or no choice, is a fault."""
     try:
-        answer = decode_completion(utf8(body))
+        answer = decode_completion(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return unread_answer(error)
     if not answer.choices:

@@ -5,7 +5,7 @@ import msgspec
 from setpoint.domain.chat import ChatAnswer, Refusal, ToolCall
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.usage import Usage
-from setpoint.wire.bodies import unread_answer, utf8
+from setpoint.wire.bodies import unread_answer
 from setpoint.wire.openai_responses.facts import IncompleteDetails, UsageShape, usage_classes, usage_shape
 from setpoint.wire.openai_responses.faults import fault_inside
 from setpoint.wire.openai_responses.items_in import Parts
@@ -41,7 +41,7 @@ _encode = msgspec.json.Encoder().encode
 def decode_answer(body: bytes) -> ChatAnswer | Fault:
     """A good status with an error inside, or with an answer that is not finished, is a fault."""
     try:
-        answer = _decode(utf8(body))
+        answer = _decode(body)
         if answer.status in FAILED or bytes(answer.error) not in {b"", b"null"}:
             return fault_inside(body)
         if answer.output is None:

@@ -3,6 +3,7 @@
 import msgspec
 
 from setpoint.domain.chat import Citation
+from setpoint.wire.carried import carried
 from setpoint.wire.openai_responses.words import NAME
 
 Json = dict[str, object]
@@ -27,7 +28,7 @@ _decode = msgspec.json.Decoder(_Annotation).decode
 
 def citation_of(raw: msgspec.Raw) -> Citation | None:
     """None for what is no annotation at all."""
-    written = bytes(raw)
+    written = carried(raw)
     try:
         given = _decode(written)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -3,6 +3,7 @@
 import msgspec
 
 from setpoint.domain.chat import Foreign, Part, Refusal, Text, Thinking, TokenLogprob, ToolCall
+from setpoint.wire.carried import carried
 from setpoint.wire.openai_responses.citations import citations_of
 from setpoint.wire.openai_responses.custom_tools import arguments_of
 from setpoint.wire.openai_responses.logprobs import LogprobShape, tokens_of
@@ -66,7 +67,7 @@ class Parts:
         elif kind == "reasoning":
             self.add_reasoning(reasoning_item(raw))
         else:
-            self.add(Foreign(kind[:KIND_CHARS_MAX], NAME, bytes(raw)))
+            self.add(Foreign(kind[:KIND_CHARS_MAX], NAME, carried(raw)))
 
     def add(self, part: Part) -> None:
         if self._signature and isinstance(part, Text | ToolCall):

@@ -28,6 +28,7 @@ from setpoint.domain.stream import (
     UsageReported,
 )
 from setpoint.wire.bodies import is_complete_json
+from setpoint.wire.carried import carried
 from setpoint.wire.openai_responses.answer import Answer, reason_of
 from setpoint.wire.openai_responses.citations import citation_of, citations_of
 from setpoint.wire.openai_responses.custom_tools import CLOSING, OPENING, escaped
@@ -289,7 +290,7 @@ class ResponsesStreamDecoder:
         elif kind in _CALLS:
             self._call_done(item, raw, out)
         else:
-            out.append(ForeignShown(Foreign(kind[:KIND_CHARS_MAX], NAME, bytes(raw))))
+            out.append(ForeignShown(Foreign(kind[:KIND_CHARS_MAX], NAME, carried(raw))))
 
     def _end(self, kind: str, response: Answer, out: list[StreamEvent]) -> None:
         """Items that never were done are read from the whole answer."""
