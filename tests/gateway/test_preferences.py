@@ -156,7 +156,7 @@ def test_tokens_a_second_are_those_of_the_answer_without_the_wait_for_its_first(
     body = msgspec.json.encode({**ANSWER, "usage": {"prompt_tokens": 1, "completion_tokens": 300}})
     with world(plan()) as w:
         client = w.client()
-        client.says(ask("m"))
+        client.says(ask("m", provider={"sort": "throughput"}))
         w.up()
         w.loop.advance(3.0)
         w.up().says(answer(body))

@@ -22,16 +22,21 @@ Chains = Mapping[str, tuple[Candidate, ...]]
 _encode = msgspec.json.Encoder().encode
 
 
-class Ranked(msgspec.Struct, frozen=True):
+class Ranked(msgspec.Struct):
     """Targets in the order to try, each with its score (None: there is none, or it is unknown), and why the first one is the first.
 
-    `propensity` is the probability with which chance made the first choice; None where no chance was involved.
+    `propensity` is the probability with which chance made the first choice; None where no chance was involved. `measured`: how long the
+    calls take is remembered, because the order depends on it.
     """
 
     rows: tuple[tuple[Candidate, float | None], ...]
     strategy: str
     reason: Reason
     propensity: float | None = None
+    measured: bool = False
+    text: str = ""
+    line: bytes = b""
+    """Of a decision that is this and nothing else, made once."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -66,10 +71,27 @@ class Decision:
 
     def text(self, failovers: int) -> str:
         """Compact JSON for the trace."""
+        if self.applied or self.fallback(failovers) is not None:
+            return self._text(failovers)
         ranked = self.ranked
-        shown = [
-            [name_of(candidate)] if score is None else [name_of(candidate), round(score, 9)] for candidate, score in ranked.rows[:SHOWN_MAX]
-        ]
+        ranked.text = ranked.text or self._text(failovers)
+        return ranked.text
+
+    def line(self, failovers: int) -> bytes:
+        """The header for the client."""
+        if self.fallback(failovers) is not None:
+            return self._line(failovers)
+        ranked = self.ranked
+        ranked.line = ranked.line or self._line(failovers)
+        return ranked.line
+
+    def fallback(self, failovers: int) -> Cause | None:
+        """Why it did not stay with the first choice."""
+        return self.cause or ("error" if failovers else None)
+
+    def _text(self, failovers: int) -> str:
+        ranked = self.ranked
+        shown = [[candidate.name] if score is None else [candidate.name, round(score, 9)] for candidate, score in ranked.rows[:SHOWN_MAX]]
         said: dict[str, Any] = {"strategy": ranked.strategy, "reason": ranked.reason, "order": shown}
         if len(ranked.rows) > SHOWN_MAX:
             said["more"] = len(ranked.rows) - SHOWN_MAX
@@ -81,8 +103,7 @@ class Decision:
             said["fallback"] = cause
         return _encode(said).decode()
 
-    def line(self, failovers: int) -> bytes:
-        """The header for the client."""
+    def _line(self, failovers: int) -> bytes:
         ranked = self.ranked
         words = [f"strategy={ranked.strategy}", f"reason={ranked.reason.replace(' ', '-')}"]
         if ranked.propensity is not None:
@@ -90,12 +111,3 @@ class Decision:
         if (cause := self.fallback(failovers)) is not None:
             words.append(f"fallback={cause}")
         return b"x-setpoint-decision: %b\r\n" % "; ".join(words).encode()
-
-    def fallback(self, failovers: int) -> Cause | None:
-        """Why it did not stay with the first choice."""
-        return self.cause or ("error" if failovers else None)
-
-
-def name_of(candidate: Candidate) -> str:
-    """`upstream/model`, as a route names a target."""
-    return f"{candidate.line.upstream.name}/{candidate.model}"

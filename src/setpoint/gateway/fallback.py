@@ -14,7 +14,7 @@ import msgspec
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.usage import Usage
-from setpoint.gateway.decision import Cause, Decision, Refused, name_of
+from setpoint.gateway.decision import Cause, Decision, Refused
 from setpoint.gateway.exchange import Answer, Exchange, Result
 from setpoint.gateway.published import Candidate
 from setpoint.gateway.stack import Handler
@@ -67,7 +67,7 @@ def next_step(exchange: Exchange, decision: Decision, result: Result) -> Fault |
     further = chain_of(exchange, decision, cause, candidate)
     if not further:
         return None
-    decision.tried.add(name_of(candidate))
+    decision.tried.add(candidate.name)
     decision.cause = cause
     if cause == "refusal":
         fault = result if isinstance(result, Fault) else refusal_fault(exchange.finish)
@@ -96,8 +96,8 @@ def chain_of(exchange: Exchange, decision: Decision, cause: Cause, candidate: Ca
     resolved, chains = exchange.route, decision.chains
     if resolved is None or chains is None or exchange.attempts >= resolved.route.retries.attempts:
         return ()
-    tried = {*decision.tried, name_of(candidate)}
-    return tuple(each for each in chains.get(cause, ()) if name_of(each) not in tried)
+    tried = {*decision.tried, candidate.name}
+    return tuple(each for each in chains.get(cause, ()) if each.name not in tried)
 
 
 def early_refusal(exchange: Exchange, candidate: Candidate, tap: StreamTap) -> Fault | None:

@@ -1,6 +1,6 @@
 """What each call tells of its endpoint, for the strategies that choose by speed or reliability.
 
-Only exchanges with a choice are observed: where there is one place to go, nobody asks how good it is.
+Only exchanges that were routed by such a strategy are observed: where nobody asks how good a target is, nobody pays for it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,8 @@ def observed(call: CallOne, mono_ns: Callable[[], int], now_s: Callable[[], floa
             remember(exchange, candidate, result, began_ns, mono_ns(), now_s())
 
     def choose(exchange: Exchange, candidate: Candidate) -> Awaitable[Result]:
-        return call(exchange, candidate) if exchange.decision is None else watched(exchange, candidate)
+        decision = exchange.decision
+        return call(exchange, candidate) if decision is None or not decision.ranked.measured else watched(exchange, candidate)
 
     return choose
 

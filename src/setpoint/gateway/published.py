@@ -148,8 +148,8 @@ class Candidate:
     """One target of a route for one asked model: where to, in which dialect, under which name, at what price."""
 
     __slots__ = (
-        "breaker", "dialect", "head", "line", "lines", "model", "paths", "price", "relays", "stream_head", "texts", "thinks", "track",
-        "weight",
+        "breaker", "dialect", "head", "line", "lines", "model", "name", "paths", "price", "relays", "stream_head", "texts", "thinks",
+        "track", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -161,6 +161,8 @@ class Candidate:
         self.relays = dialect == surface.dialect
         """Client and upstream speak the same dialect: bodies pass as they are."""
         self.model = model
+        self.name = f"{upstream.name}/{model}"
+        """As a route names a target."""
         self.thinks = thinks(model)
         self.weight = weight
         self.price = price
@@ -176,10 +178,11 @@ class Candidate:
 class ResolvedRoute:
     """A route for one asked model, with its candidates in configured order. `lines` are the headers of an answer that no candidate gave.
 
-    `fallbacks` are the candidates by cause; None when the route has none.
+    `fallbacks` are the candidates by cause; None when the route has none. `settled` is for the stage that routes, where the strategy decides
+    the same each time.
     """
 
-    __slots__ = ("candidates", "fallbacks", "hedging", "lines", "name", "route", "turns")
+    __slots__ = ("candidates", "fallbacks", "hedging", "lines", "name", "route", "settled", "turns")
 
     def __init__(
         self, route: Route, candidates: tuple[Candidate, ...], lines: bytes, fallbacks: dict[str, tuple[Candidate, ...]] | None = None
@@ -188,6 +191,7 @@ class ResolvedRoute:
         self.name = route.model
         self.candidates = candidates
         self.fallbacks = fallbacks
+        self.settled: object = None
         self.turns = count()
         self.hedging = None if route.hedge is None else HedgePolicy(route.hedge)
         self.lines = lines

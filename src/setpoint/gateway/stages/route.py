@@ -43,6 +43,7 @@ from setpoint.gateway.surfaces import HotSurface
 _STRATEGY_OF: dict[Sort, Strategy] = {"price": "cost", "latency": "latency"}
 _IN_ORDER = frozenset({"failover", "model"})
 """Strategies that leave the targets in the order they were resolved in."""
+_MEASURED = frozenset({"latency", "throughput", "hybrid"})
 
 
 class _OutputBound(msgspec.Struct):
@@ -90,7 +91,7 @@ def route(uniform: Callable[[], float], now_s: Callable[[], float]) -> Check:
         exchange.candidates = candidates = resolved.candidates
         if envelope.provider is None and envelope.models is None and envelope.fallbacks is None:
             if len(candidates) > 1 or resolved.fallbacks is not None:
-                _decide(exchange, order.ranked(exchange, resolved, candidates), resolved.fallbacks)
+                _choose(exchange, resolved, order)
             return None
         return _heed(exchange, resolved, order)
 
@@ -135,7 +136,7 @@ class Order:
             form.explored_until_s = self._now_s() + EXPLORE_S
         scores = ranking.scores or (None,) * len(candidates)
         rows = tuple((candidates[at], score) for at, score in zip(ranking.order, scores, strict=True))
-        return Ranked(rows, strategy, ranking.reason, ranking.propensity)
+        return Ranked(rows, strategy, ranking.reason, ranking.propensity, strategy in _MEASURED)
 
     def _ranking(self, exchange: Exchange, resolved: ResolvedRoute, candidates: tuple[Candidate, ...], strategy: str) -> Ranking:
         now_s = self._now_s()
@@ -158,6 +159,18 @@ class Order:
             return by_speed(seconds, explored, now_s)
         reliabilities = [candidate.track.reliability.value(now_s) for candidate in candidates]
         return by_score(_costs(exchange, candidates), seconds, reliabilities, explored, now_s, resolved.route.hybrid)
+
+
+def _choose(exchange: Exchange, resolved: ResolvedRoute, order: Order) -> None:
+    """By the route's own strategy. One that always decides the same has decided once."""
+    settled = resolved.settled
+    if isinstance(settled, Ranked):
+        exchange.candidates = tuple([candidate for candidate, _ in settled.rows])
+        exchange.decision = Decision(settled, chains=resolved.fallbacks)
+        return
+    _decide(exchange, order.ranked(exchange, resolved, resolved.candidates), resolved.fallbacks)
+    if resolved.route.strategy in _IN_ORDER and exchange.decision is not None:
+        resolved.settled = exchange.decision.ranked
 
 
 def wants_stream(exchange: Exchange) -> bool:
@@ -200,7 +213,7 @@ def _heed(exchange: Exchange, resolved: ResolvedRoute, order: Order) -> Fault | 
     assert envelope is not None
     if exchange.surface.kind == "passing":  # whatever they mean there, it is the provider's business
         if len(resolved.candidates) > 1 or resolved.fallbacks is not None:
-            _decide(exchange, order.ranked(exchange, resolved, resolved.candidates), resolved.fallbacks)
+            _choose(exchange, resolved, order)
         return None
     at_openrouter = all(candidate.line.upstream.provider == OPENROUTER for candidate in resolved.candidates)
     wishes = wishes_of(envelope, at_openrouter=at_openrouter)
@@ -238,13 +251,14 @@ def _preferred(exchange: Exchange, resolved: ResolvedRoute, wanted: Providers, o
     named = tuple(row for row in rows if place_in(row[0], wanted.order) < len(wanted.order))
     if not named:
         return ranked if wanted.allow_fallbacks else msgspec.structs.replace(ranked, rows=rows[:1])
-    return Ranked(rows if wanted.allow_fallbacks else named, "order", "asked for")
+    return Ranked(rows if wanted.allow_fallbacks else named, "order", "asked for", measured=ranked.measured)
 
 
 def _joined(parts: list[Ranked]) -> Ranked:
     """One order: the first part that has any says why."""
     first = next((part for part in parts if part.rows), parts[0])
-    return msgspec.structs.replace(first, rows=tuple(row for part in parts for row in part.rows))
+    rows = tuple(row for part in parts for row in part.rows)
+    return msgspec.structs.replace(first, rows=rows, measured=any(part.measured for part in parts))
 
 
 def _chains(resolved: ResolvedRoute, wanted: Providers, further: list[Candidate]) -> Chains | None:
