@@ -365,8 +365,10 @@ def test_attempts_tell_when_each_of_them_began() -> None:
         w.up().says(answer())
         w.loop.spin()
         one, two, _ = w.sink.records()
-        assert (one.tail.began_ns, one.head.duration_ns) == (0, pytest.approx(1e9, abs=2e8))
-        assert (two.tail.began_ns, two.head.duration_ns) == (pytest.approx(1.5e9, abs=2e8), pytest.approx(2e9, abs=3e8))
+        assert one.tail.began_ns == 0
+        assert 0.8e9 < one.head.duration_ns < 1.2e9
+        assert 1.3e9 < two.tail.began_ns < 1.7e9
+        assert 1.7e9 < two.head.duration_ns < 2.3e9
 
 
 # ---- half-open
