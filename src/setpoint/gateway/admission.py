@@ -12,8 +12,9 @@ they do not and somebody was refused. Each class of requests (`gateway.priority`
 chance, so no place in a queue decides. It costs nothing while a worker serves: one comparison a request.
 
 A refusal is cheap (no exchange, no body parsed, no trace; it is counted), but not free. A client that is refused and asks again at once
-could keep a worker busy with refusing alone; so from the hundredth refusal of a window on, the connection is not read for a while: by
-chance up to `REST_S_MIN`, and longer while these are still many. Who keeps to Retry-After does not notice.
+could keep a worker busy with refusing alone; so where refusals are many, the connection is not read for a while: by chance up to
+`REST_S_MIN`, and longer while these are still many, but never as long as it was told to wait. A request that lay there meanwhile is
+*stale*: it gets only what the fresh ones leave, so that most of what is served has not waited. Who keeps to Retry-After notices nothing.
 
 Sources: K. Nichols, V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012 (RFC 8289); B. Maurer, "Fail at Scale", ACM Queue
 13(8), 2015.
@@ -25,7 +26,7 @@ from typing import Protocol
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.plan import PRIORITIES
-from setpoint.gateway.priority import ALL, Three, fractions
+from setpoint.gateway.priority import ALL, NONE, Three, fractions
 
 WINDOW_S = 0.1
 STANDING_WINDOWS = 2
@@ -36,18 +37,22 @@ CALM_WINDOWS = 10
 """Windows in a row without a refusal after which the worker serves everybody again."""
 HELD_SHARE = 0.1
 """While shedding, turns are held at this part of `delay_max_s`: far below where shedding began, so that it does not swing around that."""
-DOWN, DOWN_MOST, UP = 0.05, 0.3, 1.1
-"""A window: less by `DOWN` for each time that turns are longer than they should be, more by `UP`."""
-KEPT, FORGET = 0.7, 0.98
+DOWN, DOWN_MOST = 0.03, 0.3
+"""By how much the rate falls in a window, for each time that turns are longer than they should be."""
+UP, UP_SLOWLY, NEAR = 1.1, 1.02, 0.95
+"""By what it rises in a window; slowly from this part of the best rate that was seen on, or it would swing about what is possible."""
+KEPT, FORGET = 0.5, 0.97
 """The rate never falls below this part of the best one that was seen, which is forgotten at that pace a window: refusing is work too, and a
 worker that is busy with it must not take in less and less."""
 RATE_MIN = 10.0
 """Requests a second that are admitted whatever happens."""
 AHEAD = (1.25, 1.25, 2.0)
 """By class: how far what was admitted within a window may run ahead of the rate."""
-REFUSALS_FREE, REFUSALS_MANY = 100, 300
-"""Refusals of a window: from the first figure on connections of refused clients rest, beyond the second they rest longer."""
-RETRY_S_MAX = 30.0
+REFUSALS_FREE, REFUSALS_MANY = 0.25, 0.75
+"""Refusals for each request of the rate: from the first figure on connections of refused clients rest, beyond the second longer."""
+REFUSALS_MIN = 10.0
+"""Refusals of a window that are always free."""
+RETRY_S_MIN, RETRY_S_MAX = 1.0, 30.0
 REST_S_MIN, REST_S_MAX = 0.25, 8.0
 TEXT = "This gateway worker has more to do than it can; {} priority is refused for now. Try again after the time that Retry-After says."
 _TEXTS = tuple(TEXT.format(name) for name in PRIORITIES)
@@ -59,8 +64,9 @@ class Admission:
     """
 
     __slots__ = (
-        "_admitted", "_asked", "_began_s", "_calm", "_delay_s", "_fractions", "_peak", "_rate", "_refused", "_rest_s", "_slow", "_smooth",
-        "_start", "_uniform", "_waiting", "busy", "delay_max_s", "full", "shed", "shedding", "standing_s",
+        "_admitted", "_asked", "_asked_stale", "_began_s", "_calm", "_delay_s", "_fractions", "_fractions_stale", "_free", "_peak", "_rate",
+        "_refused", "_rest_s", "_slow", "_smooth", "_smooth_stale", "_start", "_uniform", "_waiting", "busy", "delay_max_s", "full", "shed",
+        "shedding", "standing_s",
     )  # fmt: skip
 
     def __init__(self, uniform: Callable[[], float], delay_max_s: float) -> None:
@@ -80,18 +86,26 @@ class Admission:
         self._delay_s = inf
         self._slow = self._calm = 0
         self._start = 0
+        self._fractions_stale: Three = ALL
         self._asked = [0, 0, 0]
-        self._smooth: Three = (0.0, 0.0, 0.0)
+        self._asked_stale = [0, 0, 0]
+        self._smooth: Three = NONE
+        self._smooth_stale: Three = NONE
         self._admitted = self._refused = 0
         self._waiting = 0.0
         self._rest_s = REST_S_MIN
+        self._free = REFUSALS_MIN
 
     # ---- while shedding, for each request
 
-    def admit(self, priority: int) -> bool:
-        """Whether one more request of this class is taken in."""
-        self._asked[priority] += 1
-        fraction = self._fractions[priority]
+    def admit(self, priority: int, *, stale: bool = False) -> bool:
+        """Whether one more request of this class is taken in. `stale`: it lay in a connection that was not read."""
+        if stale:
+            self._asked_stale[priority] += 1
+            fraction = self._fractions_stale[priority]
+        else:
+            self._asked[priority] += 1
+            fraction = self._fractions[priority]
         if self._uniform() < fraction and self._admitted < self._rate * WINDOW_S * AHEAD[priority] + 1.0:
             self._admitted += 1
             return True
@@ -104,12 +118,13 @@ class Admission:
         """What a client is told whom `admit` refused. The time is true: those who are refused are given places one after another, at the
         rate at which there is room, so all who keep to it are served.
         """
-        wait_s = min(RETRY_S_MAX, 1.0 + self._waiting / max(RATE_MIN, self._rate))
+        wait_s = min(RETRY_S_MAX, RETRY_S_MIN + self._waiting / max(RATE_MIN, self._rate))
         return Fault(FaultKind.overloaded, _TEXTS[priority], retry_after_s=wait_s)
 
     def rest_s(self) -> float:
         """How long the connection of the client that was just refused is not read; by chance, so that not all are read at once."""
-        return self._rest_s * self._uniform() if self._refused > REFUSALS_FREE else 0.0
+        longest = min(self._rest_s, RETRY_S_MIN + self._waiting / max(RATE_MIN, self._rate))
+        return longest * self._uniform() if self._refused > self._free else 0.0
 
     @property
     def rate(self) -> float:
@@ -159,6 +174,7 @@ class Admission:
         self._began_s, self._start, self._delay_s = now_s, started, inf
         self._admitted = self._refused = 0
         self._asked = [0, 0, 0]
+        self._asked_stale = [0, 0, 0]
 
     def _watch(self, rate: float) -> None:
         """Serving: has everything been late for long enough?"""
@@ -172,10 +188,10 @@ class Admission:
         self._slow = self._calm = 0
         self._waiting = 0.0
         self._peak = rate
-        self._rate = max(RATE_MIN, rate * KEPT)
+        self._rate = max(RATE_MIN, rate * (1 - DOWN_MOST))
         self._rest_s = REST_S_MIN
-        self._smooth = (0.0, rate, 0.0)
-        self._fractions = fractions(self._rate, self._smooth)
+        self._smooth, self._smooth_stale = (0.0, rate, 0.0), NONE
+        self._share()
 
     def _steer(self, took_s: float) -> None:
         """Shedding: move the rate, and share it anew."""
@@ -185,24 +201,37 @@ class Admission:
         if slow > 1:
             self._rate = max(RATE_MIN, self._peak * KEPT, min(self._rate, admitted) * (1 - min(DOWN_MOST, DOWN * slow)))
         elif self._refused:
-            self._rate *= UP
-        self._pace(self._refused * WINDOW_S / took_s)
+            self._rate *= UP if self._rate < self._peak * NEAR else UP_SLOWLY
+        self._pace(self._refused / took_s)
         self._calm = 0 if self._refused or self.standing_s > self.delay_max_s else self._calm + 1
         if self._calm >= CALM_WINDOWS:
             self._shed(False)
             return
-        low, normal, high = self._asked
-        was = self._smooth
-        self._smooth = ((was[0] + low / took_s) / 2, (was[1] + normal / took_s) / 2, (was[2] + high / took_s) / 2)
-        self._fractions = fractions(self._rate, self._smooth)
+        self._smooth = smoothed(self._smooth, self._asked, took_s)
+        self._smooth_stale = smoothed(self._smooth_stale, self._asked_stale, took_s)
+        self._share()
         self._waiting = max(0.0, self._waiting - self._rate * took_s)
 
+    def _share(self) -> None:
+        """The rate to the fresh ones, and what they leave to the stale ones."""
+        self._free = max(REFUSALS_MIN, self._rate * WINDOW_S * REFUSALS_FREE)
+        fresh = self._smooth
+        self._fractions = parts = fractions(self._rate, fresh)
+        left = self._rate - sum(part * each for part, each in zip(parts, fresh, strict=True))
+        self._fractions_stale = fractions(left, self._smooth_stale)
+
     def _pace(self, refused: float) -> None:
-        """`refused` in a window: rests grow while these are many, and shrink when they are few."""
-        if refused > REFUSALS_MANY:
+        """`refused` in a second: rests grow while these are many, and shrink when they are few."""
+        if refused > max(self._rate * REFUSALS_MANY, 3 * REFUSALS_MIN / WINDOW_S):
             self._rest_s = min(REST_S_MAX, self._rest_s * 1.5)
-        elif refused < REFUSALS_FREE:
+        elif refused < max(self._rate * REFUSALS_FREE, REFUSALS_MIN / WINDOW_S):
             self._rest_s = max(REST_S_MIN, self._rest_s / 1.5)
+
+
+def smoothed(before: Three, counts: list[int], took_s: float) -> Three:
+    """Rates of the classes: half what was before, half what was counted now."""
+    low, normal, high = counts
+    return ((before[0] + low / took_s) / 2, (before[1] + normal / took_s) / 2, (before[2] + high / took_s) / 2)
 
 
 class Loop(Protocol):

@@ -168,7 +168,9 @@ class GatewayLane:
 
     def at_head(self, connection: ClientConnection, request: Request) -> Fault | None:
         """Whether a request with a large body is turned away before that is read."""
-        return self._shedding.at_head(self.published, request) if self.admission.busy and connection.purpose == "main" else None
+        if not self.admission.busy or connection.purpose != "main":
+            return None
+        return self._shedding.at_head(self.published, connection, request)
 
     # ---- exchanges
 

@@ -22,6 +22,7 @@ FLOOR = 0.05
 Three = tuple[float, float, float]
 """One figure for each class, lowest class first."""
 ALL: Three = (1.0, 1.0, 1.0)
+NONE: Three = (0.0, 0.0, 0.0)
 
 
 def priority_of(caller: Caller | None, header: bytes | None, route: Priority | None = None) -> int:
@@ -38,7 +39,7 @@ def priority_of(caller: Caller | None, header: bytes | None, route: Priority | N
 def fractions(capacity: float, asked: Three) -> Three:
     """Which part of each class is admitted, so that together they are `capacity` (or all that is asked for)."""
     whole = sum(asked)
-    if whole <= capacity:
+    if whole <= capacity or not whole:
         return ALL
     if capacity <= FLOOR * whole:
         same = max(0.0, capacity) / whole

@@ -179,7 +179,7 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_active", "_awaited", "_choked", "_deadline", "_fields", "_head_bytes", "_held", "_lane", "_parser", "_queue", "_request",
-        "_resting", "_stage", "_transport", "_unsent", "chunked", "lost", "peer", "purpose", "spliced", "tls", "work",
+        "_resting", "_stage", "_transport", "_unsent", "chunked", "lost", "peer", "purpose", "spliced", "stale", "tls", "work",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, purpose: str, *, tls: bool) -> None:
@@ -199,6 +199,8 @@ class ClientConnection(asyncio.Protocol):
         self._active: Request | None = None
         self._held = b""
         self._resting = False
+        self.stale = False
+        """What is read now lay there while this rested."""
         self._deadline: Deadline = lane.deadlines.timer(self._on_deadline)
         self.work: Work | None = None
         self.chunked = True
@@ -458,9 +460,15 @@ class ClientConnection(asyncio.Protocol):
     def _wake(self) -> None:
         self._resting = False
         if self._transport is not None:
+            self.stale = True
+            self._lane.next_turn(self._freshen)
             self._transport.resume_reading()
             self._deadline.set(self._lane.deadlines.now_s() + self._lane.limits.idle_s)
             self._go_on()
+
+    def _freshen(self) -> None:
+        """What comes from now on was not there while this rested."""
+        self.stale = False
 
     def _hurry(self, transport: asyncio.Transport, now_s: float) -> None:
         """We closed, and the client is slow to take the rest: it has time as long as it takes something."""
@@ -507,8 +515,10 @@ class ClientConnection(asyncio.Protocol):
                 self._read_on()
 
     def _go_on(self) -> None:
-        """What waited may begin."""
+        """What waited may begin; but not on a connection that is closing, whose client will ask again elsewhere."""
         if self._active is not None or self.lost or self._choked or self._resting:
+            return
+        if self._transport is None or self._transport.is_closing():
             return
         if self._queue:
             self._next()

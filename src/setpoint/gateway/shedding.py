@@ -45,7 +45,7 @@ class Shedding:
         if request.admitted:
             return False
         route = _priority_of_route(published, request, surface, place) if published.has_priorities else None
-        fault = self._decide(published, request, route)
+        fault = self._decide(published, request, route, stale=connection.stale)
         if fault is None:
             return False
         self._refuse(connection, request, b"", fault, dialect=surface.dialect)
@@ -53,23 +53,23 @@ class Shedding:
             connection.rest(rest_s)
         return True
 
-    def at_head(self, published: Published, request: Request) -> Fault | None:
+    def at_head(self, published: Published, connection: ClientConnection, request: Request) -> Fault | None:
         """The same for a large request of which only the head is here. None too when its body has to be seen first."""
         path, _, query = request.target.partition(b"?")
         if published.has_priorities or (path not in HOT_PATHS and place_of(path, query) is None):
             return None
-        fault = self._decide(published, request, None)
+        fault = self._decide(published, request, None, stale=connection.stale)
         request.admitted = fault is None
         return fault
 
-    def _decide(self, published: Published, request: Request, route: Priority | None) -> Fault | None:
+    def _decide(self, published: Published, request: Request, route: Priority | None, *, stale: bool) -> Fault | None:
         admission = self.admission
         if admission.full:
             return FULL
         token = token_of(request)
         caller = published.caller(token) if 0 < len(token) <= TOKEN_BYTES_MAX else None if token else published.keyless
         priority = priority_of(caller, request.headers.get(HEADER), route)
-        if admission.admit(priority):
+        if admission.admit(priority, stale=stale):
             return None
         self._meter.shed(priority)
         return admission.refusal(priority)
