@@ -1,9 +1,10 @@
 """From an answer to bytes: golden responses, and what of an upstream's headers passes."""
 
 import pytest
-from tests.gateway.world import ANSWER, DONE, STREAM_END, STREAM_HEAD, answer, ask, event, status_of, world
+from tests.gateway.world import ANSWER, DONE, STREAM_END, STREAM_HEAD, answer, ask, chat_body, event, plan_of, status_of, world
 
 from setpoint.domain.faults import Fault, FaultKind
+from setpoint.domain.plan import PriceBook
 from setpoint.gateway.lane import http_date, trace_id_of
 from setpoint.gateway.respond import PASS_MEMO_MAX, PassThrough, fault_lines, passes, status_line
 
@@ -76,12 +77,24 @@ def test_a_draining_worker_closes_after_the_answer() -> None:
 
 
 def test_an_answer_without_a_price_has_no_cost() -> None:
+    with world(plan_of(prices=PriceBook())) as w:
+        client = w.client()
+        client.says(ask())
+        w.up().says(answer())
+        w.loop.spin()
+        assert (status_of(client.sent), b"cost-usd" in client.sent) == (200, False)
+
+
+def test_an_answer_that_states_no_usage_has_an_estimate() -> None:
     with world() as w:
         client = w.client()
         client.says(ask())
         w.up().says(answer(b'{"model":"m"}'))
         w.loop.spin()
-        assert (status_of(client.sent), b"cost-usd" in client.sent) == (200, False)
+        assert b"cost-usd" in client.sent
+        (end,) = w.sink.ends()
+        assert end.tail.estimated
+        assert (end.head.input, end.head.output) == (len(chat_body()) // 4, 3)
 
 
 @pytest.mark.parametrize("name", [b"x-request-id", b"openai-processing-ms", b"request-id"])
