@@ -32,7 +32,7 @@ from setpoint.domain.faults import Fault, FaultKind
 from setpoint.wire.anthropic.answer_tool import ANSWER_TOOL
 from setpoint.wire.anthropic.dialect import ANTHROPIC
 from setpoint.wire.anthropic.model_facts import BUDGET_BY_EFFORT, DEFAULT_MAX_TOKENS, takes_adaptive_thinking, takes_output_format
-from setpoint.wire.anthropic.schema import closed
+from setpoint.wire.closed_schema import closed
 from setpoint.wire.dialect import Dialect, Encoded
 from setpoint.wire.openai_chat.dialect import OPENAI_CHAT
 from setpoint.wire.openai_chat.model_facts import is_openai_reasoning, takes_reasoning_effort

@@ -21,8 +21,8 @@ from setpoint.wire.anthropic.model_facts import (
     takes_output_format,
 )
 from setpoint.wire.anthropic.request_in import CITATIONS, CONTEXT, TASK_BUDGET, TOOL_MEMBERS
-from setpoint.wire.anthropic.schema import closed
 from setpoint.wire.bodies import bad_body, loss_names, unsupported
+from setpoint.wire.closed_schema import closed
 from setpoint.wire.dialect import Encoded
 from setpoint.wire.report import Report
 

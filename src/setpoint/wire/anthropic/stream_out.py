@@ -37,30 +37,16 @@ from setpoint.wire.anthropic.facts import shape_of
 from setpoint.wire.anthropic.faults import render_anthropic_stream_fault
 from setpoint.wire.anthropic.signed_parts import redacted_block, thinking_block
 from setpoint.wire.anthropic.words import message_id, shown_tier, stop_reason
-from setpoint.wire.bodies import is_complete_json, pieces
+from setpoint.wire.bodies import pieces
+from setpoint.wire.call_queue import CallQueue, LateArguments, QueuedCall
 from setpoint.wire.dialect import DELTA_BYTES_MAX
 from setpoint.wire.signatures import shown
 
 _encode = msgspec.json.Encoder().encode
-_LATE = Fault(FaultKind.upstream_server, "The provider sent arguments of a tool call after it had gone on to other content.")
-
-
-class _Call:
-    """A call that is open or waits; `pieces` are its arguments so far, the first `sent` of them are out."""
-
-    __slots__ = ("pieces", "sent", "started")
-
-    def __init__(self, started: ToolCallStarted) -> None:
-        self.started = started
-        self.pieces: list[str] = []
-        self.sent = 0
-
-    def is_whole(self) -> bool:
-        return is_complete_json("".join(self.pieces))
 
 
 class MessagesStreamRenderer:
-    __slots__ = ("_begun", "_block", "_calls", "_current", "_index", "_members", "_model", "_over", "_refused", "_usage", "_waiting")
+    __slots__ = ("_begun", "_block", "_calls", "_index", "_members", "_model", "_over", "_refused", "_usage")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -68,9 +54,7 @@ class MessagesStreamRenderer:
         self._over = False
         self._index = -1
         self._block = ""
-        self._calls: dict[int, _Call] = {}
-        self._current: _Call | None = None
-        self._waiting: list[_Call] = []
+        self._calls = CallQueue()
         self._usage = Usage()
         self._refused = False
         self._members: dict[str, bytes] = {}
@@ -165,7 +149,7 @@ class MessagesStreamRenderer:
     def _close(self, out: list[bytes]) -> None:
         if self._block:
             self._block = ""
-            self._current = None
+            self._calls.close()
             out.append(_named(b"content_block_stop", b'"index":%d' % self._index))
 
     def _emit(self, kind: bytes, member: bytes, text: str, out: list[bytes]) -> None:
@@ -198,43 +182,38 @@ class MessagesStreamRenderer:
     # ---------------------------------------------------------------- tool calls
 
     def _start_call(self, event: ToolCallStarted, out: list[bytes]) -> None:
-        call = self._calls[event.index] = _Call(event)
-        if self._current is not None and (self._waiting or not self._current.is_whole()):
-            self._waiting.append(call)
-        else:
+        _, call = self._calls.start(event)
+        if call is not None:
             self._open_call(call, out)
 
-    def _open_call(self, call: _Call, out: list[bytes]) -> None:
+    def _open_call(self, call: QueuedCall, out: list[bytes]) -> None:
         if call.started.signature:
             self._open("whole", _encode(thinking_block("", call.started.signature)), out)
         block = {"type": "tool_use", "id": call.started.id, "name": call.started.name, "input": {}}
         self._open("tool", _encode(block), out)
-        self._current = call
+        self._calls.current = call
         self._send(call, out)
 
     def _arguments(self, event: ToolCallDelta, out: list[bytes]) -> None:
-        call = self._calls.get(event.index)
-        if call is None or (call is not self._current and call not in self._waiting):
-            if event.arguments.strip():
-                self._over = True
-                out.append(render_anthropic_stream_fault(_LATE, ""))
+        try:
+            call = self._calls.add(event)
+        except LateArguments as late:
+            self._over = True
+            out.append(render_anthropic_stream_fault(late.fault, ""))
             return
-        call.pieces.append(event.arguments)
-        if call is self._current:
+        if call is not None:
             self._send(call, out)
-            while self._waiting and self._current.is_whole():
-                self._open_call(self._waiting.pop(0), out)
+            while (waiting := self._calls.next_if_whole()) is not None:
+                self._open_call(waiting, out)
 
-    def _send(self, call: _Call, out: list[bytes]) -> None:
-        text = "".join(call.pieces[call.sent :])
-        call.sent = len(call.pieces)
-        if text:
+    def _send(self, call: QueuedCall, out: list[bytes]) -> None:
+        if text := call.unsent():
             self._emit(b"input_json_delta", b"partial_json", text, out)
 
     def _settle_calls(self, out: list[bytes]) -> None:
         """Something else follows: calls that wait are written whole, one after the other."""
-        while self._waiting:
-            self._open_call(self._waiting.pop(0), out)
+        while (waiting := self._calls.next()) is not None:
+            self._open_call(waiting, out)
 
     # ---------------------------------------------------------------- the end
 

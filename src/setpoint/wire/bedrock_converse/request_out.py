@@ -10,12 +10,12 @@ import msgspec
 
 from setpoint.domain.chat import ChatRequest, ResponseFormat, Text, Thinking, Tool, ToolCall, ToolResult
 from setpoint.domain.faults import Fault
-from setpoint.wire.anthropic.schema import closed
 from setpoint.wire.bedrock_converse import model_facts, more_fields
 from setpoint.wire.bedrock_converse.parts_out import Blocks, Json, PartsWriter
 from setpoint.wire.bedrock_converse.request_in import STOP_SEQUENCE_PATHS, USER
 from setpoint.wire.bedrock_converse.words import ANSWER_TOOL, DIALECT, SIGNER, is_tool_name, tool_name
 from setpoint.wire.bodies import bad_body, loss_names, unsupported
+from setpoint.wire.closed_schema import closed
 from setpoint.wire.dialect import Encoded
 from setpoint.wire.signatures import own
 

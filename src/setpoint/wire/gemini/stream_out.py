@@ -26,7 +26,8 @@ from setpoint.domain.stream import (
     UsageReported,
 )
 from setpoint.domain.usage import Usage
-from setpoint.wire.bodies import is_complete_json, pieces
+from setpoint.wire.bodies import pieces
+from setpoint.wire.call_queue import LateArguments, QueuedCall
 from setpoint.wire.dialect import DELTA_BYTES_MAX
 from setpoint.wire.gemini.answer import BLOCK_REASON
 from setpoint.wire.gemini.answer_parts import text_part, thought_part, written_part
@@ -40,24 +41,10 @@ _encode = msgspec.json.Encoder().encode
 Json = dict[str, object]
 Written = Json | msgspec.Raw
 
-_LATE = Fault(FaultKind.upstream_server, "The provider sent arguments of a tool call after it had gone on to other content.")
 
-
-class _Call:
-    """A call that is not sent yet."""
-
-    __slots__ = ("pieces", "started")
-
-    def __init__(self, started: ToolCallStarted) -> None:
-        self.started = started
-        self.pieces: list[str] = []
-
-    def is_whole(self) -> bool:
-        return is_complete_json("".join(self.pieces))
-
-    def part(self) -> Written | None:
-        started = self.started
-        return written_part(ToolCall(started.id, started.name, "".join(self.pieces), signature=started.signature))
+def _part(call: QueuedCall) -> Written | None:
+    started = call.started
+    return written_part(ToolCall(started.id, started.name, call.text(), signature=started.signature))
 
 
 class GeminiStreamRenderer:
@@ -82,7 +69,7 @@ class GeminiStreamRenderer:
         self._created = created_s
         self._response_id = ""
         self._over = False
-        self._open: dict[int, _Call] = {}
+        self._open: dict[int, QueuedCall] = {}
         self._sent = 0
         self._refusals: list[str] = []
         self._text: list[str] = []
@@ -103,7 +90,7 @@ class GeminiStreamRenderer:
             return self._settle() + self._thought(event)
         if isinstance(event, ToolCallStarted):
             before = self._settle()
-            self._open[event.index] = _Call(event)
+            self._open[event.index] = QueuedCall(event)
             return before
         if isinstance(event, Failed):
             self._over = True
@@ -167,10 +154,10 @@ class GeminiStreamRenderer:
     def _arguments(self, event: ToolCallDelta) -> bytes:
         call = self._open.get(event.index)
         if call is not None:
-            call.pieces.append(event.arguments)
+            call.add(event.arguments)
         elif event.arguments.strip():
             self._over = True
-            return render_gemini_stream_fault(_LATE, "")
+            return render_gemini_stream_fault(LateArguments.fault, "")
         return b""
 
     def _settle(self, at_the_end: bool = False) -> bytes:
@@ -180,7 +167,7 @@ class GeminiStreamRenderer:
             if not at_the_end and not call.is_whole():
                 break
             del self._open[index]
-            if (made := call.part()) is not None:
+            if (made := _part(call)) is not None:
                 ready.append(made)
         if ready:
             self._end_text()

@@ -1,7 +1,7 @@
 """Calls of a streamed answer, one after the other: functions as their arguments come, custom calls when they are whole."""
 
 from setpoint.domain.stream import ToolCallDelta, ToolCallStarted
-from setpoint.wire.openai_responses.call_queue import CallQueue, QueuedCall
+from setpoint.wire.call_queue import CallQueue, QueuedCall
 from setpoint.wire.openai_responses.custom_tools import input_of, kind_of_beginning
 from setpoint.wire.openai_responses.events_out import EventWriter
 from setpoint.wire.openai_responses.items_out import custom_call_item, function_call_item, proof_item

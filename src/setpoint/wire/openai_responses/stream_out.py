@@ -27,8 +27,8 @@ from setpoint.domain.stream import (
     UsageReported,
 )
 from setpoint.domain.usage import Usage
+from setpoint.wire.call_queue import LateArguments
 from setpoint.wire.openai_responses.answer import ending, response_object
-from setpoint.wire.openai_responses.call_queue import LateArguments
 from setpoint.wire.openai_responses.calls_out import CallWriter
 from setpoint.wire.openai_responses.citations import annotation_of
 from setpoint.wire.openai_responses.events_out import EventWriter

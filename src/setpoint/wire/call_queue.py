@@ -2,6 +2,8 @@
 
 A call that is done cannot be opened again. So when a second call starts, the open one is closed only if its arguments are already a whole
 JSON value; otherwise the second call waits until they are. In practice providers send calls one after the other and nothing ever waits.
+
+For dialects in which a call is told from its start to its end before the next one.
 """
 
 from setpoint.domain.faults import Fault, FaultKind
@@ -74,6 +76,10 @@ class CallQueue:
         """The open call is closed: the one that waits longest is open now; None when none waits."""
         self.current = self._waiting.pop(0) if self._waiting else None
         return self.current
+
+    def close(self) -> None:
+        """The open call is closed and none follows it yet; those that wait go on waiting."""
+        self.current = None
 
     def next_if_whole(self) -> QueuedCall | None:
         """The call to open because the open one is whole; None when it is not, or when none waits."""

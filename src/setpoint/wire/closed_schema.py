@@ -1,4 +1,4 @@
-"""JSON Schema as Anthropic's structured outputs take it.
+"""JSON Schema as Anthropic's structured outputs take it, at Anthropic and at Bedrock.
 
 They want every object closed and refuse constraints on numbers, lengths and counts
 (https://docs.anthropic.com/en/docs/build-with-claude/structured-outputs#json-schema-limitations). What is refused moves into the
