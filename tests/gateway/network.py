@@ -7,6 +7,7 @@ end of a connection: what the protocol wrote lies in `sent`, what the other side
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from selectors import BaseSelector
 from typing import Any
 
 TICK_S = 0.05
@@ -113,7 +114,7 @@ Answering = Callable[[dict[str, Any]], Awaitable[Wire | None]]
 class VirtualLoop(asyncio.SelectorEventLoop):
     """See the module. `wires` are the connections made, oldest first; `refuse` is raised by the next ones; `hold` keeps them opening."""
 
-    def __init__(self) -> None:
+    def __init__(self, selector: BaseSelector | None = None) -> None:
         self.now_s = 1_000.0
         self.wires: list[Wire] = []
         self.asked: list[dict[str, Any]] = []
@@ -121,7 +122,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.hold = False
         self.errors: list[dict[str, Any]] = []
         self._held: list[asyncio.Future[None]] = []
-        super().__init__()
+        super().__init__(selector)
         self.set_exception_handler(lambda _, context: self.errors.append(context))
 
     def time(self) -> float:

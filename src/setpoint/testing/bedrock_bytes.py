@@ -65,7 +65,7 @@ def refusal(says: Refusal) -> bytes:
 
 def refusal_headers(says: Refusal) -> tuple[tuple[str, str], ...]:
     """Which error it is stands in a header."""
-    return (("x-amzn-errortype", says.code or _ERRORS.get(says.status, "InternalServerException")),)
+    return (("x-amzn-errortype", says.code or _ERRORS.get(says.status) or _ERRORS[400 if says.status < 500 else 500]),)
 
 
 def error_event() -> bytes:

@@ -63,7 +63,8 @@ class Tap:
         if self.finish and self.error is None:
             self.done = True
         rest = self._shown(rest)
-        return rest if self.done or not rest or rest.endswith((b"\r\r", b"\n\r")) else rest + b"\n\n"
+        says = event is not None and event.data != b"[DONE]"  # without its empty line a client would not take it for an event
+        return rest + b"\n\n" if rest and (says or not self.done) and not rest.endswith((b"\r\r", b"\n\r")) else rest
 
     def _shown(self, region: bytes) -> bytes:
         """What of whole events the client gets to see."""
