@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from setpoint.app.supervisor import serve
-from setpoint.app.tree import ENGINE, ServiceSpec, TlsFiles, TreeOptions
+from setpoint.app.tree import ENGINE, ConfigSource, ServiceSpec, TlsFiles, TreeOptions
 from setpoint.runtime.log import Log
 
 
@@ -24,6 +24,7 @@ def main() -> int:
         stop_s=given.get("stop_s", 10.0),
         drain_s=given.get("drain_s", 5.0),
         check_interval_s=given.get("check_interval_s", 30.0),
+        config=ConfigSource(Path(given["config"])) if "config" in given else ConfigSource(),
         log_level="debug",
         kek=b"k" * 32,
         pepper=b"p" * 32,

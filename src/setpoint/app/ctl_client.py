@@ -3,8 +3,8 @@
 status              the tree: {pid, version, started_ns, state, services: [...]}
 publish EPOCH-NO    tells every worker to look at CURRENT; answers once all acked, or after 1 s {acked, refused, lagging}
 roll                replaces the workers one by one; answers when done {rolled, error}
-reload              the engine reads the configuration file again
-stop                graceful stop
+reload              the engine reads the configuration file again; answers when done {version, restart_needed, problems, error}
+stop                graceful stop; answers at once {stopping, stop_s}, the latter being how long it may take
 """
 
 import asyncio

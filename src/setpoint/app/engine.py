@@ -5,13 +5,14 @@ It may die at any time: traffic goes on without it, and its successor finds ever
 
 import asyncio
 import gc
+import json
 import os
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from setpoint.app.child import make_room
 from setpoint.app.ctl_client import SupervisorGoneError, ask_async
-from setpoint.app.engine_control import Control, Reloaded, open_control
+from setpoint.app.engine_control import Control, Reloaded, open_control, outcome
 from setpoint.app.service_context import Conversation, ServiceContext
 from setpoint.app.settings import Settings, SettingsError, load_settings
 from setpoint.control.draft import Problem
@@ -37,7 +38,7 @@ async def _serve(context: ServiceContext, clock: Clock) -> None:
             group.create_task(work)
 
         control = _control(context, clock, _announcer(context, spawn, lambda name: control.take_back(name)))
-        conversation = Conversation(context, reload=lambda: spawn(_reload(context, control)))
+        conversation = Conversation(context, reload=lambda number: spawn(_reload(context, control, number)))
         following = group.create_task(conversation.follow())
         settling = group.create_task(_settle(context, control.publisher))
         # On a first start the workers wait for what was published just now; the web framework takes half a second to load.
@@ -116,9 +117,10 @@ async def _settle(context: ServiceContext, publisher: Publisher) -> None:
             context.log.error("keys are changed, but the workers do not know it yet; trying again", error=str(error))  # noqa: TRY400  the reason is one line
 
 
-async def _reload(context: ServiceContext, control: Control) -> None:
-    """Reads the configuration again; one with mistakes changes nothing."""
+async def _reload(context: ServiceContext, control: Control, number: str) -> None:
+    """Reads the configuration again, and says what came of it; one with mistakes changes nothing."""
     result = await asyncio.to_thread(control.reload, context.config)
+    context.tell(f"reloaded {number} {json.dumps(outcome(result))}")
     if isinstance(result, Reloaded):
         _show_admin(context, result.first_admin)
         context.log.info("configuration read again", version=result.plan.version, restart_needed=list(result.restart_needed))

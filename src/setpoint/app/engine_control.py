@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -40,6 +41,13 @@ class Reloaded(msgspec.Struct, frozen=True):
     restart_needed: tuple[str, ...] = ()
     first_admin: str | None = None
     """The token of an admin key that had to be made because the settings took theirs away. Show it to a person, once."""
+
+
+def outcome(result: Reloaded | tuple[Problem, ...]) -> dict[str, Any]:
+    """What a reload came to, for who asked for it. No token is in it."""
+    if isinstance(result, Reloaded):
+        return {"version": result.plan.version, "restart_needed": list(result.restart_needed), "problems": []}
+    return {"version": None, "restart_needed": [], "problems": [str(problem) for problem in result]}
 
 
 @dataclass(slots=True)

@@ -50,7 +50,8 @@ class Conversation:
     """The supervisor's lines in a service that runs an asyncio loop. `stop` is set by `stop <seconds>` and by end of file."""
 
     context: ServiceContext
-    reload: Callable[[], None] | None = None
+    reload: Callable[[str], None] | None = None
+    """Called with the number of the request, which belongs into the line `reloaded <number> <what came of it>`."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stop_s: float = 0.0
     """How long the supervisor will wait; 0 when it is gone."""
@@ -75,7 +76,7 @@ class Conversation:
             case ["stop", seconds]:
                 self.stop_s = float(seconds)
                 self.stop.set()
-            case ["reload"] if self.reload:
-                self.reload()
+            case ["reload", number] if self.reload:
+                self.reload(number)
             case _:
                 self.context.log.debug("not understood", line=" ".join(words))

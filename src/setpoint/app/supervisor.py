@@ -30,6 +30,7 @@ from setpoint.app.listeners import Bound, Purpose, activated, listen
 from setpoint.app.prctl import adopt_orphans
 from setpoint.app.processes import Process, Service, Tree
 from setpoint.app.publishing import Publishing
+from setpoint.app.reloading import Reloads
 from setpoint.app.rolling import Roll
 from setpoint.app.tree import ZYGOTE, TreeOptions
 from setpoint.runtime.clock import Clock, SystemClock
@@ -101,6 +102,7 @@ class Supervisor:
         self._served = False
         self._loop = PollLoop(clock)
         self._publishing = Publishing(self._loop, self._live_workers)
+        self._reloads = Reloads(self._loop, self._tell_engine)
         self._roll: Roll | None = None
         self._signals_seen = 0
         self._strays: set[int] = set()
@@ -192,6 +194,8 @@ class Supervisor:
             self._shown.append(rest)
         elif word == "show":
             self._show(rest)
+        elif word == "reloaded":
+            self._reloads.heard(rest)
         elif word == "drained":
             self._log.info("drained", service=service.name, pid=process.pid)
         else:
@@ -241,7 +245,7 @@ class Supervisor:
             signal.SIGCHLD: self._reap,
             signal.SIGTERM: self._told_to_stop,
             signal.SIGINT: self._told_to_stop,
-            signal.SIGHUP: self._reload,
+            signal.SIGHUP: lambda: self._reloads.start(lambda _: None),
             signal.SIGUSR2: lambda: self._start_roll(self._log_roll),
         }
 
@@ -254,10 +258,9 @@ class Supervisor:
             case ["roll"]:
                 self._start_roll(answer)
             case ["reload"]:
-                self._reload()
-                answer({"told": "engine"})
+                self._reloads.start(answer)
             case ["stop"]:
-                answer({"stopping": True})
+                answer({"stopping": True, "stop_s": self._options.stop_s})
                 self._stop()
             case _:
                 answer({"error": f"unknown request {line[:80]!r}"})
@@ -274,10 +277,12 @@ class Supervisor:
             "services": [_described(s, now_s) for s in self._services],
         }
 
-    def _reload(self) -> None:
-        for service in self._behind:
-            if service.name == "engine" and service.current:
-                service.current.send("reload")
+    def _tell_engine(self, line: str) -> bool:
+        """Whether there is an engine to be told."""
+        engine = next((service.current for service in self._behind if service.name == "engine" and service.is_ready), None)
+        if engine:
+            engine.send(line)
+        return engine is not None
 
     def _start_roll(self, done: Answer) -> None:
         if self._stopping or self._roll:
