@@ -10,10 +10,8 @@ message_start in the middle (a provider that fell back to another model) goes on
 import msgspec
 
 from setpoint.domain.chat import Foreign
-from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.stream import (
     Cited,
-    Failed,
     Finished,
     ForeignShown,
     RefusalDelta,
@@ -35,7 +33,8 @@ from setpoint.wire.anthropic.words import finish_of
 from setpoint.wire.bodies import as_object, is_complete_json
 from setpoint.wire.carried import carried
 from setpoint.wire.signatures import marked
-from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
+from setpoint.wire.sse import EVENT_BYTES_MAX, SseEvent
+from setpoint.wire.sse_stream import SseStreamDecoder
 
 _NO_RAW = msgspec.Raw()
 
@@ -106,16 +105,14 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class MessagesStreamDecoder:
+class MessagesStreamDecoder(SseStreamDecoder):
     __slots__ = (
         "_after_text",
         "_answered",
         "_calls",
-        "_ended",
         "_foreign",
         "_members",
         "_open_calls",
-        "_sse",
         "_started",
         "_stop_reason",
         "_stop_sequence",
@@ -123,9 +120,8 @@ class MessagesStreamDecoder:
     )
 
     def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
-        self._sse = SseDecoder(event_bytes_max)
+        super().__init__(event_bytes_max)
         self._started = False
-        self._ended = False
         self._calls = 0
         self._open_calls: dict[int, _Call] = {}
         self._foreign: dict[int, _ForeignSoFar] = {}
@@ -136,29 +132,14 @@ class MessagesStreamDecoder:
         self._stop_reason: str | None = None
         self._stop_sequence: str | None = None
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        return self._read(self._sse.feed(data))
+    def _is_whole(self, data: bytes) -> bool:
+        return is_complete_json(data)
 
-    def finish(self) -> list[StreamEvent]:
-        out = self._read([event for event in self._sse.finish() if is_complete_json(event.data)])
-        if not self._ended and self._stop_reason is not None:
+    def _cut(self, out: list[StreamEvent]) -> None:
+        if self._stop_reason is not None:
             self._stop(out)
-        elif not self._ended:
-            self._fail(Fault(FaultKind.upstream_cut, "The provider's stream ended before the answer was complete."), out)
-        return out
-
-    def _read(self, events: list[SseEvent]) -> list[StreamEvent]:
-        out: list[StreamEvent] = []
-        for event in events:
-            if not self._ended:
-                self._event(event.data, out)
-        if self._sse.overflowed and not self._ended:
-            self._fail(Fault(FaultKind.upstream_server, "The provider sent an event that is too long."), out)
-        return out
-
-    def _fail(self, fault: Fault, out: list[StreamEvent]) -> None:
-        self._ended = True
-        out.append(Failed(fault))
+        else:
+            super()._cut(out)
 
     def _stop(self, out: list[StreamEvent]) -> None:
         self._ended = True
@@ -171,12 +152,8 @@ class MessagesStreamDecoder:
         tier = self._usage.service_tier if self._usage is not None else None
         out.append(Finished(ended(finish_of(self._stop_reason), self._answered and not self._calls), self._stop_sequence, tier))
 
-    def _event(self, data: bytes, out: list[StreamEvent]) -> None:
-        try:
-            event = _decode(data)
-            self._read_event(event, data, out)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._fail(Fault(FaultKind.upstream_server, f"The provider sent an event that could not be read: {str(error)[:300]}."), out)
+    def _event(self, event: SseEvent, out: list[StreamEvent]) -> None:
+        self._read_event(_decode(event.data), event.data, out)
 
     def _read_event(self, event: _Event, data: bytes, out: list[StreamEvent]) -> None:
         kind = event.type

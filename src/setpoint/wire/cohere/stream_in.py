@@ -9,10 +9,8 @@ Citations come between or behind the deltas of the text they are of. The end is 
 import msgspec
 
 from setpoint.domain.chat import Foreign
-from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.stream import (
     Cited,
-    Failed,
     Finished,
     ForeignShown,
     LogprobsReported,
@@ -25,7 +23,6 @@ from setpoint.domain.stream import (
     ToolCallStarted,
     UsageReported,
 )
-from setpoint.wire.bodies import is_complete_json
 from setpoint.wire.carried import carried
 from setpoint.wire.cohere.answer import Call, Content, Function, arguments_of, made_up_id
 from setpoint.wire.cohere.citations import NAME, read_citation
@@ -33,7 +30,8 @@ from setpoint.wire.cohere.faults import classify_cohere_fault, failed_generation
 from setpoint.wire.cohere.logprobs import LogprobItem, read_logprobs
 from setpoint.wire.cohere.usage import UsageShape, usage_of
 from setpoint.wire.cohere.words import ended_badly, finish_of, kind_of
-from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
+from setpoint.wire.sse import EVENT_BYTES_MAX, SseEvent
+from setpoint.wire.sse_stream import DONE, SseStreamDecoder
 
 _NULL = "null"
 
@@ -79,48 +77,22 @@ class _OpenCall:
         self.sent = False
 
 
-class ChatStreamDecoder:
-    __slots__ = ("_calls", "_ended", "_id", "_open_calls", "_said", "_sse", "_started", "_text_blocks")
+class ChatStreamDecoder(SseStreamDecoder):
+    __slots__ = ("_calls", "_id", "_open_calls", "_said", "_started", "_text_blocks")
 
     def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
-        self._sse = SseDecoder(event_bytes_max)
+        super().__init__(event_bytes_max)
         self._started = False
-        self._ended = False
         self._said = False
         self._id = ""
         self._calls = 0
         self._open_calls: dict[int, _OpenCall] = {}
         self._text_blocks = 0
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        return self._read(self._sse.feed(data))
-
-    def finish(self) -> list[StreamEvent]:
-        out = self._read([event for event in self._sse.finish() if is_complete_json(event.data)])
-        if not self._ended:
-            self._fail(Fault(FaultKind.upstream_cut, "The provider's stream ended before the answer was complete."), out)
-        return out
-
-    def _read(self, events: list[SseEvent]) -> list[StreamEvent]:
-        out: list[StreamEvent] = []
-        for event in events:
-            if not self._ended:
-                self._event(event, out)
-        if self._sse.overflowed and not self._ended:
-            self._fail(Fault(FaultKind.upstream_server, "The provider sent an event that is too long."), out)
-        return out
-
-    def _fail(self, fault: Fault, out: list[StreamEvent]) -> None:
-        self._ended = True
-        out.append(Failed(fault))
-
     def _event(self, event: SseEvent, out: list[StreamEvent]) -> None:
-        if event.data == b"[DONE]":
+        if event.data == DONE:
             return
-        try:
-            self._known(_decode(event.data), event, out)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._fail(Fault(FaultKind.upstream_server, f"The provider sent an event that could not be read: {str(error)[:300]}."), out)
+        self._known(_decode(event.data), event, out)
 
     def _known(self, event: _Event, received: SseEvent, out: list[StreamEvent]) -> None:
         delta = event.delta or _Delta()

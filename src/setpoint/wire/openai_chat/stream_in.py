@@ -26,7 +26,6 @@ from setpoint.domain.stream import (
     ToolCallStarted,
     UsageReported,
 )
-from setpoint.wire.bodies import is_complete_json
 from setpoint.wire.openai_chat.answer import custom_call, foreign_of, text_of
 from setpoint.wire.openai_chat.citations import annotations_of, sources_of
 from setpoint.wire.openai_chat.logprobs import logprobs_of
@@ -36,7 +35,8 @@ from setpoint.wire.openai_chat.words import finish_of
 from setpoint.wire.openai_faults import classify_openai_fault
 from setpoint.wire.openai_shapes import UsageShape, usage_of
 from setpoint.wire.signatures import marked
-from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
+from setpoint.wire.sse import EVENT_BYTES_MAX, SseEvent
+from setpoint.wire.sse_stream import DONE, SseStreamDecoder
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -80,7 +80,7 @@ class _CustomCall:
         self.pieces: list[str] = []
 
 
-class ChatStreamDecoder:
+class ChatStreamDecoder(SseStreamDecoder):
     __slots__ = (
         "_call_ids",
         "_call_numbers",
@@ -88,21 +88,18 @@ class ChatStreamDecoder:
         "_chars",
         "_citations",
         "_customs",
-        "_ended",
         "_finish",
         "_id",
         "_in_text",
         "_part_at",
         "_search_results",
         "_service_tier",
-        "_sse",
         "_started",
     )
 
     def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
-        self._sse = SseDecoder(event_bytes_max)
+        super().__init__(event_bytes_max)
         self._started = False
-        self._ended = False
         self._finish: str | None = None
         self._id = ""
         self._calls = 0
@@ -116,42 +113,18 @@ class ChatStreamDecoder:
         self._search_results = NO_RAW
         self._service_tier: str | None = None
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        return self._read(self._sse.feed(data))
-
-    def finish(self) -> list[StreamEvent]:
-        rest = self._sse.finish()
-        out = self._read([event for event in rest if event.data == b"[DONE]" or is_complete_json(event.data)])
-        if not self._ended:
+    def _cut(self, out: list[StreamEvent]) -> None:
+        if self._finish is None:
+            super()._cut(out)
+        else:
             self._ended = True
-            if self._finish is not None:
-                self._end(self._finish, out)
-            else:
-                out.append(Failed(Fault(FaultKind.upstream_cut, "The provider's stream ended before the answer was complete.")))
-        return out
-
-    def _read(self, events: list[SseEvent]) -> list[StreamEvent]:
-        out: list[StreamEvent] = []
-        for event in events:
-            if not self._ended:
-                self._event(event, out)
-        if self._sse.overflowed and not self._ended:
-            self._fail(Fault(FaultKind.upstream_server, "The provider sent an event that is too long."), out)
-        return out
-
-    def _fail(self, fault: Fault, out: list[StreamEvent]) -> None:
-        self._ended = True
-        out.append(Failed(fault))
+            self._end(self._finish, out)
 
     def _event(self, event: SseEvent, out: list[StreamEvent]) -> None:
-        if event.data == b"[DONE]":
+        if event.data == DONE:
             self._done(out)
             return
-        try:
-            chunk = _decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._fail(Fault(FaultKind.upstream_server, f"The provider sent an event that could not be read: {str(error)[:300]}."), out)
-            return
+        chunk = _decode(event.data)
         if event.name == b"error" or bytes(chunk.error) not in (b"", b"null"):
             self._fail(classify_openai_fault(0, {}, event.data, 0.0), out)
             return

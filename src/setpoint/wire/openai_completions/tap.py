@@ -4,10 +4,10 @@ import msgspec
 
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.wire.openai_completions.facts import completion_facts
-from setpoint.wire.openai_completions.stream_in import DONE
 from setpoint.wire.openai_faults import classify_openai_fault
 from setpoint.wire.openai_shapes import usage_of
 from setpoint.wire.sse import SseEvent, blocks, parse_block
+from setpoint.wire.sse_stream import DONE
 from setpoint.wire.tap import Tap
 
 

@@ -10,10 +10,8 @@ item is done.
 import msgspec
 
 from setpoint.domain.chat import Foreign
-from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.stream import (
     Cited,
-    Failed,
     Finished,
     ForeignShown,
     LogprobsReported,
@@ -27,7 +25,6 @@ from setpoint.domain.stream import (
     ToolCallStarted,
     UsageReported,
 )
-from setpoint.wire.bodies import is_complete_json
 from setpoint.wire.carried import carried
 from setpoint.wire.openai_responses.answer import Answer, reason_of
 from setpoint.wire.openai_responses.citations import citation_of, citations_of
@@ -48,9 +45,9 @@ from setpoint.wire.openai_responses.logprobs import LogprobShape, tokens_of
 from setpoint.wire.openai_responses.stream_shapes import Event, OpenItem, OpenPart, rest_of, string_of
 from setpoint.wire.openai_responses.thoughts import BETWEEN_SUMMARIES, OF_LAST, OF_NEXT, REDACTED, ReasoningItem, signature_of, text_of
 from setpoint.wire.openai_responses.words import NAME, finish_of
-from setpoint.wire.sse import EVENT_BYTES_MAX, SseDecoder, SseEvent
+from setpoint.wire.sse import EVENT_BYTES_MAX, SseEvent
+from setpoint.wire.sse_stream import DONE, SseStreamDecoder
 
-DONE = b"[DONE]"
 _CALLS = frozenset({"function_call", "custom_tool_call"})
 
 
@@ -59,13 +56,12 @@ _logprobs = msgspec.json.Decoder(list[LogprobShape]).decode
 _NOTHING = frozenset({b"", b"[]", b"null"})
 
 
-class ResponsesStreamDecoder:
-    __slots__ = ("_announced", "_calls", "_closed", "_ended", "_items", "_next_signature", "_sse", "_started", "_text_at", "_tier")
+class ResponsesStreamDecoder(SseStreamDecoder):
+    __slots__ = ("_announced", "_calls", "_closed", "_items", "_next_signature", "_started", "_text_at", "_tier")
 
     def __init__(self, event_bytes_max: int = EVENT_BYTES_MAX) -> None:
-        self._sse = SseDecoder(event_bytes_max)
+        super().__init__(event_bytes_max)
         self._started = False
-        self._ended = False
         self._calls = 0
         self._announced = 0
         self._text_at: tuple[int, int] | None = None
@@ -74,37 +70,14 @@ class ResponsesStreamDecoder:
         self._closed: set[int] = set()
         self._tier: str | None = None
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        return self._read(self._sse.feed(data))
-
-    def finish(self) -> list[StreamEvent]:
-        out = self._read([event for event in self._sse.finish() if is_complete_json(event.data)])
-        if not self._ended:
-            self._fail(Fault(FaultKind.upstream_cut, "The provider's stream ended before the answer was complete."), out)
-        return out
-
-    def _read(self, events: list[SseEvent]) -> list[StreamEvent]:
-        out: list[StreamEvent] = []
-        for event in events:
-            if not self._ended and event.data != DONE:
-                self._event(event, out)
-        if self._sse.overflowed and not self._ended:
-            self._fail(Fault(FaultKind.upstream_server, "The provider sent an event that is too long."), out)
-        return out
-
-    def _fail(self, fault: Fault, out: list[StreamEvent]) -> None:
-        self._ended = True
-        out.append(Failed(fault))
-
     def _event(self, received: SseEvent, out: list[StreamEvent]) -> None:
-        try:
-            event = _decode(received.data)
-            kind = event.type or received.name.decode("utf-8", "replace")
-            if event.response is not None and kind != "error":
-                self._start(event.response, out)
-            self._content(kind, event, received.data, out)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._fail(Fault(FaultKind.upstream_server, f"The provider sent an event that could not be read: {str(error)[:300]}."), out)
+        if received.data == DONE:
+            return
+        event = _decode(received.data)
+        kind = event.type or received.name.decode("utf-8", "replace")
+        if event.response is not None and kind != "error":
+            self._start(event.response, out)
+        self._content(kind, event, received.data, out)
 
     def _start(self, response: Answer, out: list[StreamEvent]) -> None:
         if not self._started:
