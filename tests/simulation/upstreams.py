@@ -18,7 +18,7 @@ _MARK = re.compile(rb"sim-(\d{4})")
 
 
 class CallSeen(msgspec.Struct):
-    """A call as an upstream saw it. `bare`: it ended without one byte of an answer, on a connection that had been used before."""
+    """A call as an upstream saw it. `bare`: it ended without one byte of an answer, on a connection that had been kept."""
 
     mark: int
     no: int
@@ -113,13 +113,13 @@ class Upstreams:
         found = _MARK.search(body)
         if found is None:
             self.protest(f"{end.name} was asked for something that nobody asked: {body[:200]!r}")
-            return CallSeen(-1, 0, end.name, self.loop.now_s, Play(), text("?"), False), []
+            return CallSeen(-1, 0, end.name, self.loop.now_s, Play(), text("?"), reused=False), []
         mark = int(found[1])
         self._counts[mark] += 1
         no = self._counts[mark]
         play = self._asks[mark].play(no)
         reply = reply_for(mark, no, play)
-        call = CallSeen(mark, no, end.name, self.loop.now_s, play, reply, end.served > 0)
+        call = CallSeen(mark, no, end.name, self.loop.now_s, play, reply, end.served > 0 or self.loop.now_s > end.opened_s)
         self.calls.append(call)
         self._on_begin(end.link, call)
         return call, steps_of(play, reply, target, body)
@@ -140,6 +140,7 @@ class UpstreamEnd:
         self.name = name
         self.link: Link
         self.served = 0
+        self.opened_s = all_of_them.loop.now_s
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._body: list[bytes] = []
