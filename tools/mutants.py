@@ -98,14 +98,14 @@ MUTANTS = (
     Mutant("does not go elsewhere", GATEWAY + "next_call", "    if elsewhere:\n        return 0.0\n", ""),
     Mutant(
         "tries again after content",
-        GATEWAY + "calling",
+        GATEWAY + "streaming",
         "        return Answer(200, rest, streamed=True)",
         "        return fault or Answer(200, rest, streamed=True)",
     ),
     Mutant(
         "lets a stream break off in silence",
-        GATEWAY + "calling",
-        "        if fault is not None and (relay.translated or fault is not tap.error or fault.upstream_body is None):",
+        GATEWAY + "streaming",
+        "        if fault is not None and not (fault is relay.tap.error and error_shown(relay.tap)):",
         "        if False:",
     ),
     Mutant(
@@ -116,9 +116,9 @@ MUTANTS = (
     ),
     Mutant(
         "lets a stream go unpaid",
-        GATEWAY + "calling",
-        "        settle(exchange, candidate, usage)\n        exchange.model_served = tap.model",
-        "        exchange.model_served = tap.model",
+        GATEWAY + "streaming",
+        "        else:\n            settle(exchange, candidate, usage)\n",
+        "",
     ),
     Mutant(
         "counts input tokens twice", GATEWAY + "meter", "page[at.TOKENS_INPUT] += usage.input", "page[at.TOKENS_INPUT] += 2 * usage.input"

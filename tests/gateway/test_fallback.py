@@ -277,7 +277,8 @@ def test_a_client_that_leaves_has_used_what_was_refused() -> None:
         client.ends()
         w.loop.spin()
         end = w.sink.ends()[0]
-        assert (end.head.outcome, end.head.input, end.head.cost_nanousd) == (Outcome.client_gone, 10, 20_000)
+        assert (end.head.outcome, end.head.input, end.head.cost_nanousd) == (Outcome.client_gone, 10 + 5, 20_000 + 5_000)
+        assert end.tail.estimated, "what the second call is billed for"
         assert w.clean
 
 

@@ -93,11 +93,14 @@ def test_a_head_without_anything_held_leaves_alone() -> None:
     assert client.sent == [b"HEAD"]
 
 
-def test_a_stream_that_ends_before_it_flows_hands_over_everything() -> None:
-    relay = relayed(Client())
-    relay.feed(plain("a"))
+def test_a_stream_that_ends_before_it_flows_leaves_with_its_head() -> None:
+    client = Client()
+    relay = relayed(client)
+    relay.feed(plain("a") + b"data: [DONE]")
     relay.commit()
-    assert relay.end() == plain("a")
+    assert relay.end() == b""
+    relay.flow(b"HEAD")
+    assert plain("a") + b"data: [DONE]" in client.sent[0]
 
 
 @pytest.mark.parametrize(("kept_max", "kept"), [(0, b""), (10, plain("a")[:10]), (10_000, plain("a") + plain("b"))])

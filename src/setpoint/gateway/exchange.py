@@ -6,6 +6,7 @@ from typing import Protocol
 from setpoint.domain.faults import Fault
 from setpoint.domain.trace import CacheTier, Surface
 from setpoint.domain.usage import Usage
+from setpoint.gateway.continuation import Continuation
 from setpoint.gateway.decision import Decision
 from setpoint.gateway.drive import Drive
 from setpoint.gateway.envelope import Envelope
@@ -54,7 +55,7 @@ class Exchange:
 
     __slots__ = (
         "answer_bytes", "attempts", "body", "cache_tier", "call", "called_s", "caller", "candidate", "candidates", "captured", "connection",
-        "content_type", "cut", "opaque",
+        "content_type", "continued", "cut", "gone", "opaque",
         "cost_nanousd", "decision", "drive", "envelope", "failovers", "fault", "finish", "framer", "given_up", "hedged",
         "key", "limit_headers", "model_served", "moves", "place", "racer",
         "published", "request", "request_id", "route", "saved_nanousd", "start_ns", "started_ns", "streamed", "surface", "to_be_cached",
@@ -131,6 +132,10 @@ class Exchange:
         """Of a streamed answer, where it is not the surface's own."""
         self.cut = False
         """A streamed answer broke off, and nothing in its format can say so: the connection has to."""
+        self.continued: Continuation | None = None
+        """What the client was told so far, where the route continues streams that break off."""
+        self.gone = False
+        """The client has left, and the answer is read on without it."""
         self.usage: Usage | None = None
         self.cost_nanousd = -1
         self.model_served = ""
@@ -153,20 +158,23 @@ class Exchange:
     # The connection tells its work:
 
     def client_gone(self) -> None:
-        self.drive.cancel()
+        if self.gone:
+            self.resume()
+        else:
+            self.drive.cancel()
 
     def pause(self) -> None:
-        call = self._streaming_call
+        call = self.streaming_call
         if call is not None and call.connection is not None:
             call.connection.pause()
 
     def resume(self) -> None:
-        call = self._streaming_call
+        call = self.streaming_call
         if call is not None and call.connection is not None:
             call.connection.resume()
 
     @property
-    def _streaming_call(self) -> Call | None:
+    def streaming_call(self) -> Call | None:
         """The one whose bytes go to the client."""
         return self.racer.call if self.racer is not None and self.racer.streamed else self.call
 

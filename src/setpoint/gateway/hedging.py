@@ -87,9 +87,11 @@ class Racer:
         call = self.exchange.call
         if call is None or not call.sent_at_s:
             return None
-        if self.exchange.usage is not None:
-            return self.exchange.usage
-        return Usage(input=len(self.exchange.body) // BYTES_PER_TOKEN if answered is None else answered.prompt_total, estimated=True)
+        own = self.exchange.usage
+        if own is not None and (answered is None or not own.estimated):
+            return own
+        prompt = len(self.exchange.body) // BYTES_PER_TOKEN if answered is None else answered.prompt_total
+        return Usage(input=prompt, output=0 if own is None else own.output, estimated=True)
 
 
 class Race:

@@ -21,13 +21,16 @@ from setpoint.gateway.deadlines import Deadlines
 from setpoint.gateway.dialects import DIALECTS, SPOKEN
 from setpoint.gateway.exchange import Answer, Exchange, Result
 from setpoint.gateway.ids import RequestIds
+from setpoint.gateway.leavers import Leavers
 from setpoint.gateway.meter import Meter
+from setpoint.gateway.payload import streams
 from setpoint.gateway.published import Candidate, Published
 from setpoint.gateway.records import Slower, attempt_record, begin_record, end_record
 from setpoint.gateway.relay import Relay
 from setpoint.gateway.respond import connection_line, fault_lines, status_line, stream_head, unary_response
-from setpoint.gateway.server import ClientConnection, Request
+from setpoint.gateway.server import ENDLESS, ClientConnection, Request
 from setpoint.gateway.shedding import Shedding
+from setpoint.gateway.small_writes import small_writes
 from setpoint.gateway.surfaces import HOT_PATHS, HotSurface, Place, passing_of, place_of
 from setpoint.gateway.turn import Turn
 from setpoint.runtime.clock import Clock, rfc3339
@@ -40,6 +43,8 @@ PASSED_THROUGH = frozenset(
     {FaultKind.context_length, FaultKind.content_filter, FaultKind.upstream_refused, FaultKind.bad_request, FaultKind.upstream_rate}
 )
 """Faults whose own body reaches a client of the same dialect: the provider's words about the client's request are the best there are."""
+
+LEFT = Fault(FaultKind.client_gone, "The client closed the connection.")
 
 
 class Elsewhere(Protocol):
@@ -84,6 +89,7 @@ class GatewayLane:
         self._shedding = Shedding(self.admission, meter, self.refuse)
         self._probe = Probe(self.admission, loop, lambda: clock.mono_ns() / 1e9, lambda: self.in_flight, lambda: self.started)
         self.connections: set[ClientConnection] = set()
+        self.leavers = Leavers()
         self.handle: Callable[[Exchange], Awaitable[None]] | None = None
         self.elsewhere: Elsewhere | None = None
         self._date_line = b""
@@ -101,6 +107,8 @@ class GatewayLane:
 
     def closed(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
+        if isinstance(connection.work, Exchange):
+            self.leavers.keep(connection.work)
 
     def next_turn(self, callback: Callable[[], None]) -> None:
         """Call back when this turn of the loop is over."""
@@ -129,6 +137,8 @@ class GatewayLane:
         for connection in list(self.connections):
             if isinstance(connection.work, Exchange):
                 connection.work.give_up(fault)
+        for exchange in self.leavers.all():
+            exchange.give_up(fault)
 
     def abort_all(self) -> None:
         """Cut every connection that is left."""
@@ -204,11 +214,15 @@ class GatewayLane:
             outcome, status, sent = Outcome.ok, 200, b""
         elif answer is None:
             outcome, status, sent = Outcome.client_gone, 499, b""
-            exchange.fault = exchange.fault or Fault(FaultKind.client_gone, "The client closed the connection.")
+            exchange.fault = exchange.fault or LEFT
         else:
             outcome = Outcome.ok if exchange.fault is None else Outcome.fault
             status = answer.status
             sent = self._last_bytes(exchange, answer, duration_ns, keep_alive=keep_alive)
+        if exchange.gone:
+            self.leavers.over(exchange)
+            outcome, status = Outcome.client_gone, 499
+            exchange.fault = exchange.fault or LEFT
         if answer is not None and not answer.streamed:
             exchange.captured = answer.body
             exchange.answer_bytes = len(answer.body)
@@ -222,7 +236,8 @@ class GatewayLane:
             self._turn.add(head, tail, prompt, kept, connection.abort)
         else:
             close = exchange.streamed and (request.http10 or exchange.fault is not None)
-            self._turn.add(head, tail, prompt, kept, partial(_send_last, connection, sent, keep_alive and not close))
+            most = exchange.route.route.stream.write_bytes_max if exchange.route is not None and streams(exchange) else ENDLESS
+            self._turn.add(head, tail, prompt, kept, partial(_send_last, connection, sent, keep_alive and not close, most))
 
     def _last_bytes(self, exchange: Exchange, answer: Answer, duration_ns: int, *, keep_alive: bool) -> bytes:
         if not answer.streamed:
@@ -354,9 +369,13 @@ def shape_of(path: bytes) -> DialectName:
     return "openai_chat" if place is None else place.surface.dialect
 
 
-def _send_last(connection: ClientConnection, data: bytes, keep_alive: bool) -> None:
+def _send_last(connection: ClientConnection, data: bytes, keep_alive: bool, most: int) -> None:
     if not connection.lost:
-        connection.write(data)
+        if len(data) <= most:
+            connection.write(data)
+        else:
+            for piece in small_writes(data, most):
+                connection.write(piece)
         connection.answered(keep_alive=keep_alive)
 
 

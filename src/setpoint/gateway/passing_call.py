@@ -13,7 +13,7 @@ from setpoint.gateway.drive import NEWS
 from setpoint.gateway.exchange import Answer, Exchange, Result
 from setpoint.gateway.passing import passed_body, passed_head, passed_path, timeouts_of
 from setpoint.gateway.published import Candidate
-from setpoint.gateway.relay import Relay
+from setpoint.gateway.relay import WRITE_BYTES_MAX, Relay
 from setpoint.gateway.respond import PassThrough
 from setpoint.gateway.settle import decoded, settle
 from setpoint.gateway.upstream import Call
@@ -78,7 +78,8 @@ class PassingCall:
         tap: StreamTap = MeterTap() if wants_events else BlindTap()
         capture = exchange.published.plan.capture
         kept_max = capture.bytes_max if wants_events and capture.answers else 0
-        return Relay(exchange.connection, exchange.drive, tap, EVENTS_MAX, kept_max)
+        write_bytes_max = WRITE_BYTES_MAX if wants_events else EVENTS_MAX
+        return Relay(exchange.connection, exchange.drive, tap, EVENTS_MAX, kept_max, write_bytes_max)
 
     async def _answer(self, exchange: Exchange, candidate: Candidate, call: Call, relay: Relay) -> Result:
         while not relay.open and not call.over:

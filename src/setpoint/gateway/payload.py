@@ -2,6 +2,7 @@
 
 import msgspec
 
+from setpoint.domain.chat import ChatRequest
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.gateway.dialects import COUNTERS, DIALECTS, EMBEDDINGS_DIALECTS
 from setpoint.gateway.endpoints import MODEL_IN_PATH
@@ -43,8 +44,8 @@ def streams(exchange: Exchange) -> bool:
     return exchange.surface.streams and envelope is not None and bool(envelope.stream)
 
 
-def payload_for(exchange: Exchange, candidate: Candidate) -> Payload | Fault:
-    """The request to `candidate`. A fault when its dialect cannot express what was asked."""
+def payload_for(exchange: Exchange, candidate: Candidate, asked: ChatRequest | None = None) -> Payload | Fault:
+    """The request to `candidate`. A fault when its dialect cannot express what was asked. `asked` stands for the client's own request."""
     envelope = exchange.envelope
     assert envelope is not None
     dialect = candidate.dialect
@@ -55,7 +56,7 @@ def payload_for(exchange: Exchange, candidate: Candidate) -> Payload | Fault:
     body = exchange.body
     if envelope.cache is not None or envelope.tags is not None or wishes is not None:
         body = remove_members(body, _OURS if wishes is None else _OURS + wishes.ours(candidate))
-    if candidate.relays:
+    if candidate.relays and asked is None:
         if dialect not in MODEL_IN_PATH:
             body = _named(body, exchange, candidate)
         elif dialect == "gemini_embeddings" and candidate.model != envelope.model:
@@ -64,7 +65,7 @@ def payload_for(exchange: Exchange, candidate: Candidate) -> Payload | Fault:
             body = ask_for_stream_usage(body)
             hide_usage = True
     else:
-        translated = _translate(exchange, candidate, body, stream=stream)
+        translated = _translate(exchange, candidate, body, asked, stream=stream)
         if isinstance(translated, Fault):
             return translated
         body, losses = translated.body, translated.losses
@@ -109,7 +110,9 @@ def _asked_for_usage(envelope: Envelope) -> bool:
     return options is not None and bool(options.include_usage)
 
 
-def _translate(exchange: Exchange, candidate: Candidate, body: bytes, *, stream: bool) -> Encoded | Fault:
+def _translate(exchange: Exchange, candidate: Candidate, body: bytes, asked: ChatRequest | None, *, stream: bool) -> Encoded | Fault:
+    if asked is not None:
+        return DIALECTS[candidate.dialect].encode_request(asked, candidate.model, stream, candidate.line.upstream.can)
     encoded = _encoded(exchange, candidate, body, stream=stream)
     if isinstance(encoded, Fault) or not encoded.losses:
         return encoded

@@ -543,6 +543,11 @@ class ClientConnection(asyncio.Protocol):
         return self._active is None and not self._queue and self._stage == NEW
 
     @property
+    def choked(self) -> bool:
+        """The client reads slowly, and takes no more for now."""
+        return self._choked
+
+    @property
     def ahead_bytes(self) -> int:
         """What came behind the active request and is not read on."""
         return len(self._held)

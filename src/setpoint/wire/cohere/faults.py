@@ -52,7 +52,7 @@ def failed_generation(word: str | None, error: str | None) -> Fault:
     """The fault of an answer that ended badly under a good status."""
     said = error or f"The generation ended with {word}."
     kind = FaultKind.upstream_timeout if word == "TIMEOUT" else kind_of(0, said)
-    return upstream_fault(kind, 0, said, b"")
+    return upstream_fault(kind, 0, said, said.encode("utf-8", "replace"))
 
 
 def render_cohere_fault(fault: Fault, request_id: str) -> bytes:

@@ -21,7 +21,7 @@ class GeminiTap(Tap):
         self._shape: UsageShape | None = None
 
     def feed(self, data: bytes) -> bytes:
-        if not self._carry and data.endswith(b"\r\n\r\n"):
+        if not self._carry and data.endswith(b"\r\n\r\n") and len(data) <= self.event_bytes_max:
             self._observe(data)
             return data
         return super().feed(data)

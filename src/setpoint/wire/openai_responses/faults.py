@@ -10,6 +10,7 @@ OpenAI sends the second and then the third; official clients raise on the second
 import msgspec
 
 from setpoint.domain.faults import Fault, FaultKind
+from setpoint.wire.dialect import FAULT_BODY_BYTES_MAX
 from setpoint.wire.openai_faults import classify_openai_fault, render_openai_fault
 
 _OWN_FAULT_CODES = frozenset({"server_error", "rate_limit_exceeded", "vector_store_timeout", "insufficient_quota"})
@@ -74,7 +75,8 @@ def fault_inside(body: bytes) -> Fault:
         error = _Error(event.message, None, event.param, event.code)
     if error.message is None and error.code is None and error.type is None:
         status = event.status or (event.response and event.response.status) or "failed"
-        return Fault(FaultKind.upstream_server, f"The provider's answer ended as {status[:40]}, without a reason.")
+        text = f"The provider's answer ended as {status[:40]}, without a reason."
+        return Fault(FaultKind.upstream_server, text, upstream_body=body[:FAULT_BODY_BYTES_MAX])
     return classify_openai_fault(0, {}, _encode({"error": _with_status(error)}), 0.0)
 
 
