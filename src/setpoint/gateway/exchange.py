@@ -51,7 +51,23 @@ class Framer(Protocol):
 
 
 class Exchange:
-    """All facts of one exchange. Each is written by one stage, named beside it; everybody may read."""
+    """All facts of one exchange. Each is written by one stage, named beside it; everybody may read.
+
+    opaque        The body is no text: a trace does not keep it.
+    decision      None where there was nothing to decide.
+    attempts      Calls that were sent.
+    failovers     How many places behind the first choice the last call went.
+    moves         Calls made because one to another target had failed.
+    until_s       When the exchange must be over, by the clock of `deadlines`.
+    key           Which of its upstream's keys the last call used, where there are several.
+    trial         A half-open breaker that waits to hear of this call; its first content is enough.
+    racer         The copy that a second call works on besides; see `gateway.hedging`.
+    hedged        With two calls at once: the number of the one whose answer this is; less than 0 when a later call followed both.
+    content_type  Of a streamed answer, where it is not the surface's own.
+    cut           A streamed answer broke off, and nothing in its format can say so: the connection has to.
+    continued     What the client was told so far, where the route continues streams that break off.
+    gone          The client has left, and the answer is read on without it.
+    """
 
     __slots__ = (
         "answer_bytes", "attempts", "body", "cache_tier", "call", "called_s", "caller", "candidate", "candidates", "captured", "connection",
@@ -90,7 +106,6 @@ class Exchange:
         self.body = request.body
         self.envelope: Envelope | None = None
         self.opaque = False
-        """The body is no text: a trace does not keep it."""
         # limit
         self.limit_headers = b""
         # cache
@@ -101,41 +116,28 @@ class Exchange:
         self.route: ResolvedRoute | None = None
         self.candidates: tuple[Candidate, ...] = ()
         self.decision: Decision | None = None
-        """None where there was nothing to decide."""
         self.wishes: Wishes | None = None
         # attempt
         self.candidate: Candidate | None = None
         self.call: Call | None = None
         self.attempts = 0
-        """Calls that were sent."""
         self.failovers = 0
-        """How many places behind the first choice the last call went."""
         self.moves = 0
-        """Calls made because one to another target had failed."""
         self.until_s = inf
-        """When the exchange must be over, by the clock of `deadlines`."""
         self.called_s = 0.0
         self.key: ProviderKey | None = None
-        """Which of its upstream's keys the last call used, where there are several."""
         self.trial: tuple[Breaker, int] | None = None
-        """A half-open breaker that waits to hear of this call; its first content is enough."""
         self.racer: Exchange | None = None
-        """The copy that a second call works on besides; see `gateway.hedging`."""
         self.hedged = 0
-        """With two calls at once: the number of the one whose answer this is; less than 0 when a later call followed both."""
         self.given_up: Fault | None = None
         self.upstream_ns = 0
         self.ttft_ns = 0
         self.streamed = False
         self.framer: Framer | None = None
         self.content_type = b""
-        """Of a streamed answer, where it is not the surface's own."""
         self.cut = False
-        """A streamed answer broke off, and nothing in its format can say so: the connection has to."""
         self.continued: Continuation | None = None
-        """What the client was told so far, where the route continues streams that break off."""
         self.gone = False
-        """The client has left, and the answer is read on without it."""
         self.usage: Usage | None = None
         self.cost_nanousd = -1
         self.model_served = ""

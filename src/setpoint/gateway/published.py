@@ -178,8 +178,8 @@ class Candidate:
 class ResolvedRoute:
     """A route for one asked model, with its candidates in configured order. `lines` are the headers of an answer that no candidate gave.
 
-    `fallbacks` are the candidates by cause; None when the route has none. `settled` is for the stage that routes, where the strategy decides
-    the same each time.
+    `fallbacks` are the candidates by cause; None when the route has none. `settled` is for the stage that routes, where the strategy
+    decides the same each time.
     """
 
     __slots__ = ("candidates", "fallbacks", "hedging", "lines", "name", "route", "settled", "turns")

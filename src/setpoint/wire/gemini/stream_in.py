@@ -149,11 +149,10 @@ class GeminiStreamDecoder:
             out.append(ForeignShown(Foreign(kind, NAME, carried(raw))))
 
     def _cite(self, candidate: answer_shapes.Candidate, out: list[StreamEvent]) -> None:
-        """Chunks may repeat what was cited before."""
-        for place in places(candidate.grounding_metadata, candidate.citation_metadata, [(-1, "".join(self._text))]):
-            if place.citation not in self._seen:
-                self._seen.add(place.citation)
-                out.append(Cited(place.citation))
+        """Chunks may repeat what an earlier one cited; within a chunk equal citations are of different passages."""
+        cited = [place.citation for place in places(candidate.grounding_metadata, candidate.citation_metadata, [(-1, "".join(self._text))])]
+        out += [Cited(citation) for citation in cited if citation not in self._seen]
+        self._seen.update(cited)
 
     # ---------------------------------------------------------------- function calls
 
