@@ -233,7 +233,9 @@ def messages_of(port: int, keys: list[str]) -> tuple[bytes, bytes, bytes]:
 
     def message(key: str, priority: str) -> bytes:
         head = f"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nx-api-key: {key}\r\nanthropic-version: 2023-06-01\r\n"
-        return f"{head}content-type: application/json\r\nx-setpoint-priority: {priority}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+        return (
+            f"{head}content-type: application/json\r\nx-setpoint-priority: {priority}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+        )
 
     return message(keys[1], "low"), message(keys[1], "normal"), message(keys[0], "high")
 
