@@ -3,7 +3,8 @@
 Such a route's streams always go through a decoder and a renderer, also between equal dialects, so that what follows the break has the
 ids and numbers of what came before it. How the next model is made to go on, by what it can do:
 
-    prefill     the text so far is the beginning of its answer      Claude (but for the newest), DeepSeek, Mistral, Moonshot, ...
+    prefill     the text so far is the beginning of its answer      Claude (but for the newest), DeepSeek, Mistral, Moonshot, ...;
+                                                                    of a completion it is the end of the prompt
     user turn   the text so far is its answer, and the next turn of the user asks for the rest      everybody else
     restart     nothing but thoughts was shown: the same request again
 
@@ -47,7 +48,7 @@ GO_ON = (
 _NO_PREFILL = re.compile(r"claude-(?:mythos|(?:opus|sonnet|haiku)-(?:4-[6-9]|4-\d\d(?!\d)|[5-9](?!\d)|\d\d(?!\d)))")
 """Claude models from 4.6 on refuse a last turn of the assistant (https://docs.claude.com/en/docs/about-claude/models/whats-new)."""
 
-_STORED = frozenset({"previous_response_id", "conversation", "prompt", "background"})
+_STORED = frozenset({"previous_response_id", "conversation", "background"})
 """Members of a Responses request that only the provider of the first call can do something with."""
 
 Mode = Literal["prefill", "user turn", "restart"]
@@ -186,6 +187,8 @@ def mode_for(request: ChatRequest, text: str, dialect: DialectName, model: str, 
     """How a model is made to go on."""
     if not text.strip():
         return "restart"
+    if dialect == "openai_completions":
+        return "prefill"
     thinks = request.reasoning is not None and request.reasoning.mode != "disabled"
     if dialect == "openai_chat":
         return "user turn" if can.prefill == "no" else "prefill"
@@ -193,13 +196,15 @@ def mode_for(request: ChatRequest, text: str, dialect: DialectName, model: str, 
     return "prefill" if claude and not thinks and _NO_PREFILL.search(model) is None else "user turn"
 
 
-def continued_request(request: ChatRequest, text: str, mode: Mode) -> ChatRequest:
+def continued_request(request: ChatRequest, text: str, mode: Mode, dialect: DialectName = "openai_chat") -> ChatRequest:
     """What is asked to get the rest of an answer that begins with `text`. A limit of tokens counts for the whole answer."""
     if mode == "restart":
         return request
     said = text.rstrip() if mode == "prefill" else text
     messages = request.messages
-    if messages and messages[-1].role == "assistant" and messages[-1].parts and isinstance(last := messages[-1].parts[-1], Text):
+    if dialect == "openai_completions" and messages:
+        messages = (*messages[:-1], replace(messages[-1], parts=(*messages[-1].parts, Text(text))))
+    elif messages and messages[-1].role == "assistant" and messages[-1].parts and isinstance(last := messages[-1].parts[-1], Text):
         begun = (*messages[-1].parts[:-1], replace(last, text=last.text + said))
         messages = (*messages[:-1], replace(messages[-1], parts=begun))
     else:

@@ -5,6 +5,7 @@ long as its deadlines allow, so there is a bound of how many a worker reads on; 
 """
 
 from setpoint.gateway.exchange import Exchange
+from setpoint.gateway.relay import Relay
 
 LEAVERS_MAX = 100
 
@@ -28,6 +29,8 @@ class Leavers:
             return False
         if call is None or call.over or (exchange.racer is not None and not exchange.streamed) or len(self._exchanges) >= self._most:
             return False
+        if isinstance(call.relay, Relay) and call.relay.over:
+            return False  # it had its whole answer, or is told of an error
         self._exchanges.add(exchange)
         exchange.gone = True
         return True

@@ -62,7 +62,7 @@ class Streaming:
             return continued.fault or asked
         text, upstream = continued.text, candidate.line.upstream
         mode = mode_for(asked, text, candidate.dialect, candidate.model, upstream.can)
-        payload = payload_for(exchange, candidate, continued_request(asked, text, mode))
+        payload = payload_for(exchange, candidate, continued_request(asked, text, mode, candidate.dialect))
         if isinstance(payload, Fault):
             return continued.fault or payload
         continued.goes_on(mode)
