@@ -45,6 +45,11 @@ from setpoint.wire.sse import SseDecoder
 every_surface = pytest.mark.parametrize("name", SURFACES)
 
 
+def is_paused(wire: Wire) -> bool:
+    """Asked anew each time: a type checker takes an attribute for what it was."""
+    return wire.paused
+
+
 def draining(**members: Any) -> Plan:
     return plan_of(routes=(route_to("m-1", "one", on_client_gone="drain", **members),))
 
@@ -164,9 +169,9 @@ def test_a_paused_upstream_is_read_on_when_its_slow_client_leaves() -> None:
     with world(draining()) as w:
         client, up = begun(w)
         client._protocol.pause_writing()
-        assert up.paused
+        assert is_paused(up)
         client.ends()
-        assert not up.paused
+        assert not is_paused(up)
         up.says(FINISH)
         w.loop.spin()
         assert w.clean
@@ -288,14 +293,14 @@ def test_a_slow_reader_pauses_the_upstream_through_every_translation_and_framing
         up.says(head + chunk(begin))
         w.loop.spin()
         client._protocol.pause_writing()
-        assert up.paused
+        assert is_paused(up)
         sent = len(client.sent)
         if rest:
             up.says(chunk(rest))
         w.loop.advance(20)
         assert (len(client.sent), up.aborted) == (sent, False), "its silence is the client's, not the upstream's"
         client._protocol.resume_writing()
-        assert not up.paused
+        assert not is_paused(up)
         if rest:
             w.loop.spin()
             assert "two" in text_of(read(name, plain_body(client.sent)))
