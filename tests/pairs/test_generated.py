@@ -13,7 +13,7 @@ from tests.pairs.normal_forms import KEEPS, RULES
 from tests.pairs.nouns import fine_print, said_of, unexplained
 from tests.pairs.registry import SURFACES, Surface, differences
 
-from setpoint.domain.chat import ChatAnswer, ChatRequest
+from setpoint.domain.chat import ChatAnswer, ChatRequest, Message, Text
 from setpoint.domain.faults import Fault, FaultKind
 from setpoint.domain.stream import Finished, StreamEvent, TextDelta, fold
 from setpoint.wire.dialect import Dialect, StreamDecoder
@@ -215,6 +215,7 @@ def test_the_made_up_requests_are_mostly_taken() -> None:
         made_up.append(request)
 
     make_up()
+    made_up.append(ChatRequest("m", (Message("user", (Text("hi"),)),)))  # nearly all that a completions model takes
     for name, surface in SURFACES.items():
         taken = 0
         for request in made_up:

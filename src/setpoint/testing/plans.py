@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from setpoint.domain.money import Price
-from setpoint.domain.plan import BreakerLimits, DialectName, Plan, PriceBook, Retries, Route, Target, Timeouts, Upstream
+from setpoint.domain.plan import BreakerLimits, DialectName, Limits, Plan, PriceBook, Retries, Route, Target, Timeouts, Upstream
 from setpoint.testing.fake_upstream import FakeUpstream
 
 PROVIDER = "fake"
 PATIENT_TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=10.0, idle_s=10.0, unary_total_s=20.0, stream_total_s=20.0)
 """Longer than any stall of a busy machine: a test of a deadline names its own."""
 QUICK_RETRIES = Retries(attempts=3, base_s=0.001, factor=1.0, cap_s=0.002)
+UNHURRIED = Limits(delay_max_s=60.0)
+"""A busy machine makes the loop late; only a test of overload wants requests refused for that."""
 NEVER_OPEN = BreakerLimits(failures=1_000_000)
 PRICES = PriceBook("fake-prices", {PROVIDER: {"fake-1": Price(1_000_000, 2_000_000, cached_read=100_000, source="fake")}})
 """One dollar a million input tokens, two a million output tokens."""
@@ -33,5 +35,7 @@ def route(model: str, *upstreams: str, target_model: str = "", **members: Any) -
 def plan(upstreams: Mapping[str, Upstream] | tuple[Upstream, ...], routes: tuple[Route, ...], **members: Any) -> Plan:
     """A first version. `members` override: limits, capture, role_limits, prices, keys_required, version."""
     listed = tuple(upstreams.values()) if isinstance(upstreams, Mapping) else upstreams
-    given: dict[str, Any] = {"epoch": 1, "version": 1, "created_ns": 1_700_000_000_000_000_000, "prices": PRICES, **members}
+    given: dict[str, Any] = {
+        "epoch": 1, "version": 1, "created_ns": 1_700_000_000_000_000_000, "prices": PRICES, "limits": UNHURRIED, **members,
+    }  # fmt: skip
     return Plan(upstreams=listed, routes=routes, **given)

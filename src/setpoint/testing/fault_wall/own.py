@@ -13,7 +13,7 @@ from setpoint.testing.fault_wall.surfaces import BASE_PATHS, UPSTREAM_DIALECTS, 
 from setpoint.testing.fault_wall.upstreams import Part, WallUpstreams
 from setpoint.testing.fault_wall.verdict import Result, billing_misses
 from setpoint.testing.gateway import RunningGateway, TestKey, running_gateway
-from setpoint.testing.plans import NEVER_OPEN, PATIENT_TIMEOUTS, PRICES, PROVIDER
+from setpoint.testing.plans import NEVER_OPEN, PATIENT_TIMEOUTS, PRICES, PROVIDER, UNHURRIED
 
 SPOKEN: tuple[UpstreamDialect, ...] = tuple(dialect for dialect in UPSTREAM_DIALECTS if dialect in DIALECTS)
 SHORT_TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=0.5, idle_s=0.5, unary_total_s=10.0, stream_total_s=10.0)
@@ -37,7 +37,7 @@ def wall_plan(upstreams: WallUpstreams, dialects: Sequence[UpstreamDialect], bre
     listed = [upstream(dialect, part) for dialect in dialects for part in ("breaks", "spare")]
     routes = [_route(dialect, spared, stalls) for dialect in dialects for spared in (False, True) for stalls in (False, True)]
     capture = Capture(prompts=False, answers=False)
-    return Plan(1, 1, 1_700_000_000_000_000_000, tuple(listed), tuple(routes), prices=PRICES, capture=capture)
+    return Plan(1, 1, 1_700_000_000_000_000_000, tuple(listed), tuple(routes), prices=PRICES, capture=capture, limits=UNHURRIED)
 
 
 def _route(dialect: UpstreamDialect, spared: bool, stalls: bool) -> Route:
